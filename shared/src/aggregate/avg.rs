@@ -1,0 +1,227 @@
+//! `avg`, finished from an exact or reproducible sum and a count.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
+
+use super::codec::{Reader, StateError};
+use super::sum::coerce_number;
+use super::wide::{WideInt, fits_decimal};
+use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection};
+
+/// Mean of the values, NULL if there is none. `DECIMAL(p,s)` gives
+/// `DECIMAL(min(38, p + 4), min(38, s + 4))` rounded half away from zero, other numbers give DOUBLE.
+#[derive(Debug)]
+pub struct Avg;
+
+impl Aggregate for Avg {
+    fn name(&self) -> &'static str {
+        "avg"
+    }
+
+    fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
+        coerce_number("avg", args)
+    }
+
+    fn bind(&self, args: &[DataType]) -> Result<Arc<dyn BoundAggregate>, String> {
+        Ok(match &args[0] {
+            DataType::Decimal128(precision, scale) => Arc::new(AvgDecimal::new(*precision, *scale)),
+            DataType::Float64 => Arc::new(AvgDouble),
+            _ => Arc::new(AvgInteger),
+        })
+    }
+}
+
+/// A sum and the number of values in it; the empty mean has count 0.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mean<T> {
+    sum: T,
+    count: u64,
+}
+
+impl<T: WideInt> Mean<T> {
+    #[inline]
+    fn add(&mut self, value: T) {
+        self.sum = self.sum.add(value);
+        self.count += 1;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.sum = self.sum.add(other.sum);
+        self.count = self.count.saturating_add(other.count);
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.count.to_le_bytes());
+        if self.count > 0 {
+            self.sum.put(out);
+        }
+    }
+
+    fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
+        let count = bytes.u64()?;
+        let sum = if count > 0 { T::read(bytes)? } else { T::default() };
+        Ok(Self { sum, count })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct AvgInteger;
+
+impl Kernel for AvgInteger {
+    const NAME: &'static str = "avg";
+    const VERSION: u8 = 1;
+    type State = Mean<i128>;
+
+    fn return_type(&self) -> DataType {
+        DataType::Float64
+    }
+
+    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+        let values = args[0].as_primitive::<Int64Type>();
+        rows.for_each(values.nulls(), |row, group| states[group].add(i128::from(values.value(row))));
+    }
+
+    fn merge(&self, into: &mut Self::State, other: &Self::State) {
+        into.merge(other);
+    }
+
+    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
+        state.encode(out);
+    }
+
+    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
+        Mean::decode(bytes)
+    }
+
+    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+        let value = |state: &Mean<i128>| (state.count > 0).then(|| state.sum as f64 / state.count as f64);
+        Ok(Arc::new(Float64Array::from(states.iter().map(value).collect::<Vec<_>>())))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct AvgDecimal {
+    precision: u8,
+    scale: i8,
+    /// 10 to the number of digits that the result has more than the argument.
+    factor: i256,
+}
+
+impl AvgDecimal {
+    fn new(argument_precision: u8, argument_scale: i8) -> Self {
+        let scale = (argument_scale + 4).min(38);
+        let more = (scale - argument_scale) as u8;
+        Self { precision: (argument_precision + 4).min(38), scale, factor: super::wide::decimal_limit(more) }
+    }
+
+    fn mean(&self, state: &Mean<i256>) -> Option<i128> {
+        let count = i256::from_i128(i128::from(state.count));
+        let scaled = state.sum.checked_mul(self.factor)?;
+        let quotient = scaled.checked_div(count)?;
+        let rest = scaled.wrapping_sub(quotient.wrapping_mul(count)).wrapping_abs();
+        let away = if rest.wrapping_add(rest) < count {
+            i256::ZERO
+        } else if scaled < i256::ZERO {
+            i256::MINUS_ONE
+        } else {
+            i256::ONE
+        };
+        let rounded = quotient.wrapping_add(away);
+        fits_decimal(rounded, self.precision).then(|| rounded.to_i128()).flatten()
+    }
+}
+
+impl Kernel for AvgDecimal {
+    const NAME: &'static str = "avg";
+    const VERSION: u8 = 1;
+    type State = Mean<i256>;
+
+    fn return_type(&self) -> DataType {
+        DataType::Decimal128(self.precision, self.scale)
+    }
+
+    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+        let values = args[0].as_primitive::<Decimal128Type>();
+        rows.for_each(values.nulls(), |row, group| states[group].add(i256::from_i128(values.value(row))));
+    }
+
+    fn merge(&self, into: &mut Self::State, other: &Self::State) {
+        into.merge(other);
+    }
+
+    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
+        state.encode(out);
+    }
+
+    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
+        Mean::decode(bytes)
+    }
+
+    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+        let overflow = || FinishError { aggregate: Self::NAME, data_type: Kernel::return_type(self) };
+        let value = |state: &Mean<i256>| match state.count {
+            0 => Ok(None),
+            _ => self.mean(state).map(Some).ok_or_else(overflow),
+        };
+        let values: Vec<Option<i128>> = states.iter().map(value).collect::<Result<_, _>>()?;
+        let array = Decimal128Array::from(values).with_precision_and_scale(self.precision, self.scale);
+        Ok(Arc::new(array.expect("the precision was checked when the aggregate was bound")))
+    }
+}
+
+/// A reproducible sum of doubles and the number of values in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DoubleMean {
+    sum: DoubleSum,
+    count: u64,
+}
+
+#[derive(Clone, Debug)]
+struct AvgDouble;
+
+impl Kernel for AvgDouble {
+    const NAME: &'static str = "avg";
+    const VERSION: u8 = 1;
+    type State = DoubleMean;
+
+    fn return_type(&self) -> DataType {
+        DataType::Float64
+    }
+
+    fn class(&self) -> EqualityClass {
+        EqualityClass::Reproducible
+    }
+
+    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+        let values = args[0].as_primitive::<Float64Type>();
+        rows.for_each(values.nulls(), |row, group| {
+            states[group].sum.add(values.value(row));
+            states[group].count += 1;
+        });
+    }
+
+    fn merge(&self, into: &mut Self::State, other: &Self::State) {
+        into.sum.merge(&other.sum);
+        into.count = into.count.saturating_add(other.count);
+    }
+
+    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
+        out.extend_from_slice(&state.count.to_le_bytes());
+        if state.count > 0 {
+            state.sum.encode(out);
+        }
+    }
+
+    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
+        let count = bytes.u64()?;
+        let sum = if count > 0 { DoubleSum::decode(bytes)? } else { DoubleSum::default() };
+        Ok(DoubleMean { sum, count })
+    }
+
+    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+        let value = |state: &DoubleMean| (state.count > 0).then(|| state.sum.value() / state.count as f64);
+        Ok(Arc::new(Float64Array::from(states.iter().map(value).collect::<Vec<_>>())))
+    }
+}

@@ -1,0 +1,108 @@
+//! Reading and writing the canonical encodings: little-endian, fixed width unless said otherwise.
+
+/// Why bytes are not a partial state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    #[error("state of '{aggregate}' has format version {found}, this build reads {expected}; rebuild the view with `anabranch batch` or `anabranch replay`")]
+    Version { aggregate: &'static str, found: u8, expected: u8 },
+    #[error("state ends too early")]
+    Truncated,
+    #[error("state has {0} bytes too many")]
+    Trailing(usize),
+    #[error("state is not canonical: {0}")]
+    Invalid(&'static str),
+}
+
+/// Takes a state apart from the front.
+pub struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The next `n` bytes.
+    pub fn take(&mut self, n: usize) -> Result<&'a [u8], StateError> {
+        let (head, tail) = self.0.split_at_checked(n).ok_or(StateError::Truncated)?;
+        self.0 = tail;
+        Ok(head)
+    }
+
+    /// The next `N` bytes as an array.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
+        Ok(self.take(N)?.try_into().expect("take returns the length asked for"))
+    }
+
+    pub fn u8(&mut self) -> Result<u8, StateError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub fn u64(&mut self) -> Result<u64, StateError> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    /// A flag: 0 or 1, nothing else.
+    pub fn flag(&mut self) -> Result<bool, StateError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(StateError::Invalid("a flag is neither 0 nor 1")),
+        }
+    }
+
+    /// A length in LEB128, as [`put_len`] writes it.
+    pub fn len(&mut self) -> Result<usize, StateError> {
+        let mut value = 0u64;
+        for shift in (0..35).step_by(7) {
+            let byte = self.u8()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                let canonical = byte != 0 || shift == 0;
+                return canonical.then_some(value as usize).ok_or(StateError::Invalid("a length is padded"));
+            }
+        }
+        Err(StateError::Invalid("a length is too long"))
+    }
+
+    /// Bytes with their length in front.
+    pub fn bytes(&mut self) -> Result<&'a [u8], StateError> {
+        let n = self.len()?;
+        self.take(n)
+    }
+
+    /// Asserts that nothing is left.
+    pub fn end(self) -> Result<(), StateError> {
+        if self.0.is_empty() { Ok(()) } else { Err(StateError::Trailing(self.0.len())) }
+    }
+}
+
+/// Writes a length in LEB128.
+pub fn put_len(out: &mut Vec<u8>, mut len: usize) {
+    while len >= 0x80 {
+        out.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    out.push(len as u8);
+}
+
+/// Writes bytes with their length in front.
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_len(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_round_trip_and_padding_is_refused() {
+        for len in [0, 1, 127, 128, 300, 1 << 20] {
+            let mut out = Vec::new();
+            put_len(&mut out, len);
+            assert_eq!(Reader::new(&out).len(), Ok(len));
+        }
+        assert!(Reader::new(&[0x80, 0x00]).len().is_err());
+        assert!(Reader::new(&[0xff; 6]).len().is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! `count(*)` and `count(x)`.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Array};
+use arrow::datatypes::DataType;
+
+use super::codec::{Reader, StateError};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection};
+
+/// Number of rows with a value; `count(*)` is planned as the count of a constant.
+#[derive(Clone, Debug)]
+pub struct Count;
+
+impl Aggregate for Count {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
+        match args {
+            [_] => Ok(args.to_vec()),
+            _ => Err("count takes * or one argument".to_owned()),
+        }
+    }
+
+    fn bind(&self, _args: &[DataType]) -> Result<Arc<dyn BoundAggregate>, String> {
+        Ok(Arc::new(Self))
+    }
+}
+
+impl Kernel for Count {
+    const NAME: &'static str = "count";
+    const VERSION: u8 = 1;
+    type State = u64;
+
+    fn return_type(&self) -> DataType {
+        DataType::Int64
+    }
+
+    fn lift(&self, states: &mut [u64], args: &[ArrayRef], rows: Selection<'_>) {
+        rows.for_each(args[0].logical_nulls().as_ref(), |_, group| states[group] += 1);
+    }
+
+    fn merge(&self, into: &mut u64, other: &u64) {
+        *into = into.saturating_add(*other);
+    }
+
+    fn encode(&self, state: &u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(&state.to_le_bytes());
+    }
+
+    fn decode(&self, bytes: &mut Reader<'_>) -> Result<u64, StateError> {
+        bytes.u64()
+    }
+
+    fn finish(&self, states: &[u64]) -> Result<ArrayRef, FinishError> {
+        let overflow = |_| FinishError { aggregate: Self::NAME, data_type: DataType::Int64 };
+        let counts: Vec<i64> = states.iter().map(|n| i64::try_from(*n)).collect::<Result<_, _>>().map_err(overflow)?;
+        Ok(Arc::new(Int64Array::from(counts)))
+    }
+}

@@ -1,0 +1,328 @@
+//! `min` and `max`.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringArray};
+use arrow::datatypes::*;
+
+use super::codec::{Reader, StateError, put_bytes};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection};
+
+/// Smallest value, NULL if there is none.
+pub const MIN: Extreme<Smallest> = Extreme(PhantomData);
+/// Largest value, NULL if there is none.
+pub const MAX: Extreme<Largest> = Extreme(PhantomData);
+
+/// `min` or `max` of numbers, booleans, dates, timestamps and strings (by bytes). Doubles are
+/// ordered as in SQL: NaN above infinity, and -0.0 below 0.0 so that the order is total.
+#[derive(Debug)]
+pub struct Extreme<S>(PhantomData<S>);
+
+/// Which of two different values wins.
+pub trait Side: Clone + Debug + Send + Sync + 'static {
+    const NAME: &'static str;
+    fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool;
+}
+
+#[derive(Clone, Debug)]
+pub struct Smallest;
+
+impl Side for Smallest {
+    const NAME: &'static str = "min";
+
+    #[inline]
+    fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool {
+        challenger < holder
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Largest;
+
+impl Side for Largest {
+    const NAME: &'static str = "max";
+
+    #[inline]
+    fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool {
+        challenger > holder
+    }
+}
+
+impl<S: Side> Aggregate for Extreme<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
+    fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
+        use DataType::*;
+        let coerced = match args {
+            [Utf8 | LargeUtf8 | Utf8View | Null] => Utf8,
+            [Float16] => Float32,
+            [Dictionary(_, value)] => return self.coerce(&[value.as_ref().clone()]),
+            [other] => other.clone(),
+            _ => return Err(format!("{} takes one argument", S::NAME)),
+        };
+        self.bind(std::slice::from_ref(&coerced)).map(|_| vec![coerced])
+    }
+
+    fn bind(&self, args: &[DataType]) -> Result<Arc<dyn BoundAggregate>, String> {
+        fn ordered<S: Side, T: ArrowPrimitiveType>(data_type: &DataType) -> Arc<dyn BoundAggregate>
+        where
+            T::Native: Rank,
+        {
+            Arc::new(ExtremePrimitive::<S, T> { data_type: data_type.clone(), side: PhantomData })
+        }
+        let data_type = &args[0];
+        Ok(match data_type {
+            DataType::Int8 => ordered::<S, Int8Type>(data_type),
+            DataType::Int16 => ordered::<S, Int16Type>(data_type),
+            DataType::Int32 => ordered::<S, Int32Type>(data_type),
+            DataType::Int64 => ordered::<S, Int64Type>(data_type),
+            DataType::UInt8 => ordered::<S, UInt8Type>(data_type),
+            DataType::UInt16 => ordered::<S, UInt16Type>(data_type),
+            DataType::UInt32 => ordered::<S, UInt32Type>(data_type),
+            DataType::UInt64 => ordered::<S, UInt64Type>(data_type),
+            DataType::Float32 => ordered::<S, Float32Type>(data_type),
+            DataType::Float64 => ordered::<S, Float64Type>(data_type),
+            DataType::Decimal128(..) => ordered::<S, Decimal128Type>(data_type),
+            DataType::Date32 => ordered::<S, Date32Type>(data_type),
+            DataType::Timestamp(TimeUnit::Second, _) => ordered::<S, TimestampSecondType>(data_type),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => ordered::<S, TimestampMillisecondType>(data_type),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => ordered::<S, TimestampMicrosecondType>(data_type),
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => ordered::<S, TimestampNanosecondType>(data_type),
+            DataType::Boolean => Arc::new(ExtremeBoolean::<S>(PhantomData)),
+            DataType::Utf8 => Arc::new(ExtremeString::<S>(PhantomData)),
+            other => return Err(format!("{} cannot order {other}", S::NAME)),
+        })
+    }
+}
+
+/// Maps a native value to one that is totally ordered, and back; stored in that form.
+pub trait Rank: Copy + Send + Sync + Debug + 'static {
+    type Ordered: Copy + Ord + Debug + Send + Sync + 'static;
+    fn rank(self) -> Self::Ordered;
+    fn unrank(ordered: Self::Ordered) -> Self;
+    fn put(ordered: Self::Ordered, out: &mut Vec<u8>);
+    fn read(bytes: &mut Reader<'_>) -> Result<Self::Ordered, StateError>;
+}
+
+macro_rules! rank_integer {
+    ($($native:ty),*) => {$(
+        impl Rank for $native {
+            type Ordered = $native;
+
+            #[inline]
+            fn rank(self) -> $native {
+                self
+            }
+
+            fn unrank(ordered: $native) -> Self {
+                ordered
+            }
+
+            fn put(ordered: $native, out: &mut Vec<u8>) {
+                out.extend_from_slice(&ordered.to_le_bytes());
+            }
+
+            fn read(bytes: &mut Reader<'_>) -> Result<$native, StateError> {
+                Ok(<$native>::from_le_bytes(bytes.array()?))
+            }
+        }
+    )*};
+}
+
+rank_integer!(i8, i16, i32, i64, i128, u8, u16, u32, u64);
+
+macro_rules! rank_float {
+    ($native:ty, $signed:ty, $unsigned:ty) => {
+        /// The order of IEEE 754's totalOrder, with every NaN as the one positive quiet NaN.
+        impl Rank for $native {
+            type Ordered = $signed;
+
+            #[inline]
+            fn rank(self) -> $signed {
+                let canonical = if self.is_nan() { <$native>::NAN.abs() } else { self };
+                let bits = canonical.to_bits() as $signed;
+                bits ^ (((bits >> (<$signed>::BITS - 1)) as $unsigned) >> 1) as $signed
+            }
+
+            fn unrank(ordered: $signed) -> Self {
+                let bits = ordered ^ (((ordered >> (<$signed>::BITS - 1)) as $unsigned) >> 1) as $signed;
+                <$native>::from_bits(bits as $unsigned)
+            }
+
+            fn put(ordered: $signed, out: &mut Vec<u8>) {
+                out.extend_from_slice(&ordered.to_le_bytes());
+            }
+
+            fn read(bytes: &mut Reader<'_>) -> Result<$signed, StateError> {
+                let ordered = <$signed>::from_le_bytes(bytes.array()?);
+                let canonical = Self::unrank(ordered).rank() == ordered;
+                canonical.then_some(ordered).ok_or(StateError::Invalid("a NaN is not the canonical one"))
+            }
+        }
+    };
+}
+
+rank_float!(f32, i32, u32);
+rank_float!(f64, i64, u64);
+
+struct ExtremePrimitive<S, T> {
+    data_type: DataType,
+    side: PhantomData<fn() -> (S, T)>,
+}
+
+// Derived, these would ask the same of `T`, which Arrow's type markers are not.
+impl<S, T> Clone for ExtremePrimitive<S, T> {
+    fn clone(&self) -> Self {
+        Self { data_type: self.data_type.clone(), side: PhantomData }
+    }
+}
+
+impl<S: Side, T> Debug for ExtremePrimitive<S, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}({})", S::NAME, self.data_type)
+    }
+}
+
+type RankOf<T> = <<T as ArrowPrimitiveType>::Native as Rank>::Ordered;
+
+fn challenge<S: Side, V: PartialOrd + Copy>(holder: &mut Option<V>, challenger: V) {
+    if holder.as_ref().is_none_or(|holder| S::wins(&challenger, holder)) {
+        *holder = Some(challenger);
+    }
+}
+
+impl<S: Side, T: ArrowPrimitiveType> Kernel for ExtremePrimitive<S, T>
+where
+    T::Native: Rank,
+{
+    const NAME: &'static str = S::NAME;
+    const VERSION: u8 = 1;
+    type State = Option<RankOf<T>>;
+
+    fn return_type(&self) -> DataType {
+        self.data_type.clone()
+    }
+
+    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+        let values = args[0].as_primitive::<T>();
+        rows.for_each(values.nulls(), |row, group| challenge::<S, _>(&mut states[group], values.value(row).rank()));
+    }
+
+    fn merge(&self, into: &mut Self::State, other: &Self::State) {
+        if let Some(challenger) = other {
+            challenge::<S, _>(into, *challenger);
+        }
+    }
+
+    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
+        out.push(u8::from(state.is_some()));
+        if let Some(value) = state {
+            T::Native::put(*value, out);
+        }
+    }
+
+    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
+        if bytes.flag()? { T::Native::read(bytes).map(Some) } else { Ok(None) }
+    }
+
+    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+        let values: PrimitiveArray<T> = states.iter().map(|state| state.map(T::Native::unrank)).collect();
+        Ok(Arc::new(values.with_data_type(self.data_type.clone())))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ExtremeBoolean<S>(PhantomData<S>);
+
+impl<S: Side> Kernel for ExtremeBoolean<S> {
+    const NAME: &'static str = S::NAME;
+    const VERSION: u8 = 1;
+    type State = Option<bool>;
+
+    fn return_type(&self) -> DataType {
+        DataType::Boolean
+    }
+
+    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+        let values = args[0].as_boolean();
+        rows.for_each(values.nulls(), |row, group| challenge::<S, _>(&mut states[group], values.value(row)));
+    }
+
+    fn merge(&self, into: &mut Self::State, other: &Self::State) {
+        if let Some(challenger) = other {
+            challenge::<S, _>(into, *challenger);
+        }
+    }
+
+    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
+        out.push(u8::from(state.is_some()));
+        out.extend(state.map(u8::from));
+    }
+
+    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
+        if bytes.flag()? { bytes.flag().map(Some) } else { Ok(None) }
+    }
+
+    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+        Ok(Arc::new(BooleanArray::from(states.to_vec())))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ExtremeString<S>(PhantomData<S>);
+
+impl<S: Side> ExtremeString<S> {
+    fn challenge(holder: &mut Option<Box<str>>, challenger: &str) {
+        if holder.as_ref().is_none_or(|holder| S::wins(challenger, holder)) {
+            *holder = Some(challenger.into());
+        }
+    }
+}
+
+impl<S: Side> Kernel for ExtremeString<S> {
+    const NAME: &'static str = S::NAME;
+    const VERSION: u8 = 1;
+    type State = Option<Box<str>>;
+
+    fn return_type(&self) -> DataType {
+        DataType::Utf8
+    }
+
+    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+        let values = args[0].as_string::<i32>();
+        rows.for_each(values.nulls(), |row, group| Self::challenge(&mut states[group], values.value(row)));
+    }
+
+    fn merge(&self, into: &mut Self::State, other: &Self::State) {
+        if let Some(challenger) = other {
+            Self::challenge(into, challenger);
+        }
+    }
+
+    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
+        out.push(u8::from(state.is_some()));
+        if let Some(value) = state {
+            put_bytes(out, value.as_bytes());
+        }
+    }
+
+    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
+        if !bytes.flag()? {
+            return Ok(None);
+        }
+        let text = std::str::from_utf8(bytes.bytes()?).map_err(|_| StateError::Invalid("a string is not UTF-8"))?;
+        Ok(Some(text.into()))
+    }
+
+    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+        Ok(Arc::new(states.iter().map(|state| state.as_deref()).collect::<StringArray>()))
+    }
+
+    fn heap_size(state: &Self::State) -> usize {
+        state.as_ref().map_or(0, |text| text.len())
+    }
+}

@@ -1,0 +1,119 @@
+//! The aggregates: commutative monoids over Arrow arrays, with canonical encoded states.
+//!
+//! For every aggregate `lift` turns events into partial states, `merge` combines partial states
+//! and `finish` gives the value asked for. All three work on columns: a [`States`] holds one state
+//! per group. The same code runs as a DataFusion aggregate function in batch ([`udaf`]), as
+//! long-lived state in speed ([`crate::fold`]) and at read time in serving ([`crate::merge`]).
+//!
+//! The laws, on *encoded bytes*: merge is associative and commutative, the empty state is its
+//! identity, and `lift(A ++ B) = merge(lift(A), lift(B))`. They are tested once for all of them.
+//!
+//! **Adding an aggregate** is one file with a [`Kernel`] and an [`Aggregate`], and one line in
+//! [`registry`].
+
+mod avg;
+pub mod codec;
+mod count;
+mod double;
+mod kernel;
+mod min_max;
+pub mod row;
+mod sum;
+pub mod udaf;
+mod wide;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, BooleanArray};
+use arrow::datatypes::DataType;
+use serde::Serialize;
+
+pub use codec::StateError;
+pub use double::DoubleSum;
+pub use kernel::{Kernel, Selection};
+
+/// Every aggregate that SQL can name.
+pub fn registry() -> [Arc<dyn Aggregate>; 5] {
+    [
+        Arc::new(count::Count),
+        Arc::new(sum::Sum),
+        Arc::new(avg::Avg),
+        Arc::new(min_max::MIN),
+        Arc::new(min_max::MAX),
+    ]
+}
+
+/// How far the roads agree for an aggregate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EqualityClass {
+    /// The same bytes on every road, and the mathematically exact value or its stated rounding.
+    Exact,
+    /// The same bytes on every road; the value is a deterministic approximation.
+    Reproducible,
+}
+
+/// An aggregate function as SQL names it.
+pub trait Aggregate: Debug + Send + Sync {
+    /// Its SQL name, lower case.
+    fn name(&self) -> &'static str;
+
+    /// The types that arguments of these types are cast to; an error says what is accepted.
+    fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String>;
+
+    /// The aggregate for arguments of these types, which [`Aggregate::coerce`] has returned.
+    fn bind(&self, args: &[DataType]) -> Result<Arc<dyn BoundAggregate>, String>;
+}
+
+/// An aggregate function for given argument types.
+pub trait BoundAggregate: Debug + Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// Type of the finished value.
+    fn return_type(&self) -> DataType;
+
+    fn class(&self) -> EqualityClass;
+
+    /// No groups yet.
+    fn new_states(&self) -> Box<dyn States>;
+}
+
+/// The partial states of many groups, numbered from 0.
+pub trait States: Debug + Send + Sync {
+    /// Adds groups in the empty state until there are `groups`.
+    fn grow(&mut self, groups: usize);
+
+    /// Folds row `i` of the argument columns into group `groups[i]`, where `filter` is true (or
+    /// absent). Columns, `groups` and `filter` have one length.
+    fn lift(&mut self, args: &[ArrayRef], groups: &[u32], filter: Option<&BooleanArray>);
+
+    /// Merges encoded state `i` into group `groups[i]`; a null merges nothing.
+    fn merge(&mut self, encoded: &BinaryArray, groups: &[u32]) -> Result<(), StateError>;
+
+    /// Merges one encoded state into `group`.
+    fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError>;
+
+    /// Appends the canonical encoding of the group's state, version byte first.
+    fn encode(&self, group: usize, out: &mut Vec<u8>);
+
+    /// The finished values of all groups, in their order.
+    fn finish(&self) -> Result<ArrayRef, FinishError>;
+
+    /// Removes the first `n` groups; the others move down.
+    fn drop_first(&mut self, n: usize);
+
+    /// Memory held, in bytes.
+    fn size(&self) -> usize;
+}
+
+/// A state whose value cannot be given in the result type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{aggregate} overflows {data_type}; cast its argument to a wider type, for example DECIMAL(38, 0)")]
+pub struct FinishError {
+    pub aggregate: &'static str,
+    pub data_type: DataType,
+}
+
+#[cfg(test)]
+mod laws;

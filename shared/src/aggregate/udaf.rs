@@ -1,0 +1,265 @@
+//! The aggregates as DataFusion aggregate functions, one adapter for all of them.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, plan_datafusion_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
+};
+
+use super::{Aggregate, BoundAggregate, States};
+
+/// `name(x)`: events in, the finished value out. Used to plan a view's SQL.
+pub fn value_function(aggregate: Arc<dyn Aggregate>) -> AggregateUDF {
+    AggregateFunction::udaf(aggregate.name().to_owned(), aggregate, Form::Value)
+}
+
+/// `name_state(x)`: events in, the encoded partial state out.
+pub fn lift_function(aggregate: Arc<dyn Aggregate>) -> AggregateUDF {
+    AggregateFunction::udaf(format!("{}_state", aggregate.name()), aggregate, Form::Lift)
+}
+
+/// `name_merge(s)`: encoded partial states in, their merge out. `args` are the types of the
+/// aggregate's own arguments.
+pub fn merge_function(aggregate: Arc<dyn Aggregate>, args: Vec<DataType>) -> AggregateUDF {
+    AggregateFunction::udaf(format!("{}_merge", aggregate.name()), aggregate, Form::Merge(args))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Form {
+    Value,
+    Lift,
+    Merge(Vec<DataType>),
+}
+
+#[derive(Debug)]
+struct AggregateFunction {
+    name: String,
+    aggregate: Arc<dyn Aggregate>,
+    form: Form,
+    signature: Signature,
+}
+
+impl PartialEq for AggregateFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.form == other.form
+    }
+}
+
+impl Eq for AggregateFunction {}
+
+impl Hash for AggregateFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+        self.form.hash(state);
+    }
+}
+
+impl AggregateFunction {
+    fn udaf(name: String, aggregate: Arc<dyn Aggregate>, form: Form) -> AggregateUDF {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        AggregateUDF::new_from_impl(Self { name, aggregate, form, signature })
+    }
+
+    fn bind(&self, args: &[DataType]) -> Result<Arc<dyn BoundAggregate>> {
+        let args = match &self.form {
+            Form::Merge(original) => original,
+            Form::Value | Form::Lift => args,
+        };
+        self.aggregate.bind(args).map_err(|cause| plan_datafusion_err!("{cause}"))
+    }
+
+    fn column(&self, args: &AccumulatorArgs<'_>) -> Result<StateAccumulator> {
+        let types: Vec<DataType> = args.expr_fields.iter().map(|field| field.data_type().clone()).collect();
+        let bound = self.bind(&types)?;
+        Ok(StateAccumulator { states: bound.new_states(), bound, form: self.form.clone(), groups: 0 })
+    }
+}
+
+impl AggregateUDFImpl for AggregateFunction {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        match self.form {
+            Form::Merge(_) => Ok(vec![DataType::Binary]),
+            _ => self.aggregate.coerce(types).map_err(|cause| plan_datafusion_err!("{cause}")),
+        }
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        match self.form {
+            Form::Value => Ok(self.bind(types)?.return_type()),
+            Form::Lift | Form::Merge(_) => Ok(DataType::Binary),
+        }
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        Ok(vec![Arc::new(Field::new(format!("{}[state]", args.name), DataType::Binary, true))])
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let mut column = self.column(&args)?;
+        column.grow(1);
+        Ok(Box::new(column))
+    }
+
+    fn groups_accumulator_supported(&self, _args: AccumulatorArgs<'_>) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(self.column(&args)?))
+    }
+}
+
+/// States driven by DataFusion, with one group or many.
+#[derive(Debug)]
+struct StateAccumulator {
+    bound: Arc<dyn BoundAggregate>,
+    states: Box<dyn States>,
+    form: Form,
+    groups: usize,
+}
+
+fn execution_error(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+impl StateAccumulator {
+    fn grow(&mut self, groups: usize) {
+        self.groups = self.groups.max(groups);
+        self.states.grow(groups);
+    }
+
+    fn update(&mut self, values: &[ArrayRef], groups: &[u32], filter: Option<&BooleanArray>) -> Result<()> {
+        match self.form {
+            Form::Merge(_) => self.merge(values, groups),
+            Form::Value | Form::Lift => {
+                self.states.lift(values, groups, filter);
+                Ok(())
+            }
+        }
+    }
+
+    fn merge(&mut self, values: &[ArrayRef], groups: &[u32]) -> Result<()> {
+        let encoded = values[0]
+            .as_binary_opt::<i32>()
+            .ok_or_else(|| exec_datafusion_err!("partial states are BINARY, not {}", values[0].data_type()))?;
+        self.states.merge(encoded, groups).map_err(execution_error)
+    }
+
+    fn encoded(&self, groups: usize) -> ArrayRef {
+        let mut builder = BinaryBuilder::with_capacity(groups, groups * 24);
+        let mut state = Vec::new();
+        for group in 0..groups {
+            state.clear();
+            self.states.encode(group, &mut state);
+            builder.append_value(&state);
+        }
+        Arc::new(builder.finish())
+    }
+
+    fn output(&self, groups: usize) -> Result<ArrayRef> {
+        match self.form {
+            Form::Value => Ok(self.states.finish().map_err(execution_error)?.slice(0, groups)),
+            Form::Lift | Form::Merge(_) => Ok(self.encoded(groups)),
+        }
+    }
+
+    fn emit(&mut self, emit_to: EmitTo, column: ArrayRef) -> ArrayRef {
+        let n = self.emitted(emit_to);
+        self.states.drop_first(n);
+        self.groups -= n;
+        column
+    }
+
+    fn emitted(&self, emit_to: EmitTo) -> usize {
+        match emit_to {
+            EmitTo::All => self.groups,
+            EmitTo::First(n) => n,
+        }
+    }
+}
+
+fn narrow(groups: &[usize]) -> Vec<u32> {
+    groups.iter().map(|group| *group as u32).collect()
+}
+
+impl GroupsAccumulator for StateAccumulator {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        filter: Option<&BooleanArray>,
+        total: usize,
+    ) -> Result<()> {
+        self.grow(total);
+        self.update(values, &narrow(groups), filter)
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        total: usize,
+    ) -> Result<()> {
+        self.grow(total);
+        self.merge(values, &narrow(groups))
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        let column = self.output(self.emitted(emit_to))?;
+        Ok(self.emit(emit_to, column))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        let column = self.encoded(self.emitted(emit_to));
+        Ok(vec![self.emit(emit_to, column)])
+    }
+
+    /// One state per row, for when grouping first would not make the rows fewer.
+    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let rows = values[0].len();
+        let mut each = Self { bound: self.bound.clone(), states: self.bound.new_states(), form: self.form.clone(), groups: 0 };
+        each.grow(rows);
+        each.update(values, &(0..rows as u32).collect::<Vec<_>>(), filter)?;
+        Ok(vec![each.encoded(rows)])
+    }
+
+    fn size(&self) -> usize {
+        self.states.size()
+    }
+}
+
+impl Accumulator for StateAccumulator {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let rows = values[0].len();
+        self.update(values, &vec![0; rows], None)
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.merge(states, &vec![0; states[0].len()])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        ScalarValue::try_from_array(&self.output(1)?, 0)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![ScalarValue::try_from_array(&self.encoded(1), 0)?])
+    }
+
+    fn size(&self) -> usize {
+        self.states.size()
+    }
+}

@@ -1,0 +1,151 @@
+//! The log as the layers see it: partitions of events with offsets, appended to and read in order.
+//!
+//! Implementations live in `anabranch-stores`. Offsets of record are kept with the state that they
+//! produced, so nothing here remembers how far anybody has read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::position::{Offset, Partition};
+
+/// Why the log could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The log cannot be reached or did not answer in time: try again.
+    #[error("log {at} is not available: {cause}")]
+    Unavailable { at: String, cause: String },
+    /// The topic does not exist.
+    #[error("topic '{topic}' does not exist in {at}; create it, or run `anabranch ingest`, which does")]
+    UnknownTopic { at: String, topic: String },
+    /// Retention removed events that were still wanted: going on would lose them silently.
+    #[error(
+        "topic '{topic}' partition {partition}: offsets {wanted}..{start} were removed by retention before they were \
+         read; rebuild the view from the archive with `anabranch batch` or `anabranch replay`"
+    )]
+    Expired { topic: String, partition: Partition, wanted: Offset, start: Offset },
+    /// The stored offset lies beyond the end: the topic was deleted and made anew, or truncated.
+    #[error(
+        "topic '{topic}' partition {partition}: offset {wanted} is beyond its end {end}; the topic is not the one \
+         that was read before, so its events cannot be joined to the stored state"
+    )]
+    BeyondEnd { topic: String, partition: Partition, wanted: Offset, end: Offset },
+    /// Stored bytes are not what was written.
+    #[error("log {at} is damaged: {cause}")]
+    Damaged { at: String, cause: String },
+}
+
+/// The retained range of a partition, half-open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub start: Offset,
+    pub end: Offset,
+}
+
+/// An event to append; the writer chooses the partition (see [`crate::partitioner`]).
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    pub partition: Partition,
+    pub key: Vec<u8>,
+    pub payload: Vec<u8>,
+    /// Where the event came from, kept beside it, so that an interrupted ingest can be continued.
+    pub origin: Option<Origin>,
+}
+
+/// The place of an event in the file or request that it was ingested from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Name of the input, the same in every run over the same input.
+    pub input: String,
+    /// Position in the input, from 0.
+    pub row: u64,
+}
+
+/// Consecutive events of one partition, in the layout in which they are decoded: all payloads in
+/// one buffer.
+#[derive(Clone, Debug, Default)]
+pub struct Chunk {
+    pub partition: Partition,
+    /// The offset of each event; rising, possibly with gaps (compaction, transaction markers).
+    pub offsets: Vec<u64>,
+    /// Ingestion time of each event, in milliseconds since 1970.
+    pub timestamps_ms: Vec<i64>,
+    /// All payloads, one after the other.
+    pub payloads: Vec<u8>,
+    /// End of each payload in `payloads`.
+    pub ends: Vec<usize>,
+    /// Where the next chunk begins: past the last event and past any gap known to follow it.
+    pub next: Offset,
+}
+
+impl Chunk {
+    /// An empty chunk that stands at `next`.
+    pub fn empty(partition: Partition, next: Offset) -> Self {
+        Self { partition, next, ..Self::default() }
+    }
+
+    /// Adds the event at `offset` and moves `next` past it.
+    pub fn push(&mut self, offset: u64, timestamp_ms: i64, payload: &[u8]) {
+        self.offsets.push(offset);
+        self.timestamps_ms.push(timestamp_ms);
+        self.payloads.extend_from_slice(payload);
+        self.ends.push(self.payloads.len());
+        self.next = Offset(offset + 1);
+    }
+
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Whether there is no event; `next` may have moved all the same.
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    /// The payload of event `index`.
+    pub fn payload(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.payloads[start..self.ends[index]]
+    }
+}
+
+/// A partitioned, durable, ordered log.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// Makes sure that the topic exists and returns how many partitions it has; an existing topic
+    /// is left as it is.
+    async fn ensure_topic(&self, topic: &str, partitions: u32) -> Result<u32, LogError>;
+
+    /// The retained range of every partition of the topic.
+    async fn bounds(&self, topic: &str) -> Result<BTreeMap<Partition, Bounds>, LogError>;
+
+    /// Appends the events; when this returns they are durable. The answer gives each event's
+    /// offset, in the order of `events`; events of one partition keep their order.
+    async fn append(&self, topic: &str, events: Vec<NewEvent>) -> Result<Vec<(Partition, Offset)>, LogError>;
+
+    /// The highest row of `input` that each partition already holds, for continuing an ingest.
+    async fn ingested_rows(&self, topic: &str, input: &str) -> Result<BTreeMap<Partition, u64>, LogError>;
+
+    /// A reader that starts each named partition at the given offset. Fails with
+    /// [`LogError::Expired`] or [`LogError::BeyondEnd`] when an offset is outside the bounds.
+    async fn reader(
+        &self,
+        topic: &str,
+        from: &BTreeMap<Partition, Offset>,
+    ) -> Result<Box<dyn LogReader>, LogError>;
+}
+
+/// Reads partitions forward. Not async: it runs on a thread of its own, where it may block.
+pub trait LogReader: Send {
+    /// Waits at most `wait` for something to read and returns what there is, up to `max_events`
+    /// in all, at most one chunk a partition. Returns early with nothing when `wait` has passed.
+    fn poll(&mut self, max_events: usize, wait: Duration) -> Result<Vec<Chunk>, LogError>;
+
+    /// Stops delivering a partition until it is resumed.
+    fn pause(&mut self, partition: Partition) -> Result<(), LogError>;
+
+    /// Delivers a paused partition again, from where it stopped.
+    fn resume(&mut self, partition: Partition) -> Result<(), LogError>;
+}

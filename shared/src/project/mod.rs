@@ -1,0 +1,78 @@
+//! The project: what the user writes in `anabranch.toml` and `views/*.sql`.
+
+mod column;
+mod duration;
+mod error;
+mod file;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use column::{Column, ColumnType};
+pub use duration::parse_duration_us;
+pub use error::{Place, ProjectError};
+
+use crate::catalog::Mode;
+
+/// A parsed and checked `anabranch.toml`; the views' SQL is parsed by [`crate::view`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Project {
+    pub name: String,
+    /// Kafka bootstrap servers; `None` means the embedded log.
+    pub brokers: Option<String>,
+    /// Redis URL; `None` means the embedded store.
+    pub redis: Option<String>,
+    /// Folder (relative to the project's) of archive, batch views, catalog and embedded stores.
+    pub root: String,
+    /// Address that `serve` and `dev` listen on.
+    pub bind: String,
+    pub sources: BTreeMap<String, Source>,
+    pub views: BTreeMap<String, ViewConfig>,
+}
+
+/// A stream of events: where they come from and what they look like. It is part of every view's
+/// fingerprint: another lateness or column type is another view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    pub name: String,
+    pub topic: String,
+    /// Partitions of a topic that Anabranch creates itself.
+    pub partitions: u32,
+    /// Name of the event-time column.
+    pub event_time: String,
+    /// How far below the partition's largest event time an event may lie, in microseconds.
+    pub lateness_us: i64,
+    /// How far above its ingestion time an event time may lie, in microseconds.
+    pub max_future_us: i64,
+    /// Columns whose values choose the partition on ingest.
+    pub key: Vec<String>,
+    pub columns: Vec<Column>,
+}
+
+/// How the next generations of a view are built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewConfig {
+    pub mode: Mode,
+}
+
+/// Everything that decides a view's rows: its SQL and its source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    pub sql: String,
+    pub source: Source,
+}
+
+impl Project {
+    /// Parses `anabranch.toml`; `file` is its name in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ProjectError> {
+        file::parse(file, text)
+    }
+}
+
+impl Source {
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}

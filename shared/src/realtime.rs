@@ -1,0 +1,145 @@
+//! The real-time store as the layers see it: per (view, generation, partition) the partial states
+//! together with the position in the log that they stand for.
+//!
+//! Implementations live in `anabranch-stores`. Everything in a store can be rebuilt from the log or
+//! the archive.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::position::{CutPoint, Epoch, Generation, Offset, Pane, Partition};
+
+/// Why the real-time store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be reached or refused the write for now: try again, from the stored progress.
+    #[error("real-time store {at} is not available: {cause}")]
+    Unavailable { at: String, cause: String },
+    /// Another writer took the slot over: this one must stop.
+    #[error("{slot}: this writer holds epoch {held}, the store is at epoch {stored}; another speed job took over")]
+    Fenced { slot: Slot, held: Epoch, stored: Epoch },
+    /// The stored offset is not the one this writer left: re-read the progress and the log from there.
+    #[error("{slot}: expected offset {expected}, the store is at {stored}; it lost writes or another writer moved it")]
+    Moved { slot: Slot, expected: Offset, stored: Offset },
+    /// Stored bytes are not what was written.
+    #[error("{slot}: damaged state: {cause}; drop the generation and rebuild it with `anabranch replay`")]
+    Damaged { slot: Slot, cause: String },
+    /// The store is set up in a way that can lose state.
+    #[error("real-time store {at} cannot be used: {cause}")]
+    Unsafe { at: String, cause: String },
+}
+
+/// The place of one partition of one generation's real-time view.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot {
+    pub view: String,
+    pub generation: Generation,
+    pub partition: Partition,
+}
+
+impl std::fmt::Display for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "view '{}' generation {} partition {}", self.view, self.generation, self.partition)
+    }
+}
+
+/// What became of the events between the generation's cut and the slot's offset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcomes {
+    /// Events that passed; whether the view's WHERE keeps them is the view's affair.
+    pub applied: u64,
+    /// Older than the partition's watermark.
+    pub late: u64,
+    /// Further in the future than the source allows.
+    pub far_future: u64,
+    /// Could not be decoded or miss a required column.
+    pub rejected: u64,
+}
+
+impl Outcomes {
+    /// All events that were read, whatever became of them.
+    pub fn total(&self) -> u64 {
+        self.applied + self.late + self.far_future + self.rejected
+    }
+}
+
+impl std::ops::AddAssign for Outcomes {
+    fn add_assign(&mut self, other: Self) {
+        self.applied += other.applied;
+        self.late += other.late;
+        self.far_future += other.far_future;
+        self.rejected += other.rejected;
+    }
+}
+
+/// How far a slot has been folded, stored in the same atomic write as the states.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub epoch: Epoch,
+    /// Next offset and largest event time.
+    #[serde(flatten)]
+    pub point: CutPoint,
+    #[serde(flatten)]
+    pub outcomes: Outcomes,
+    /// Ingestion time of the last event that was read, in milliseconds since 1970; 0 before any.
+    pub last_timestamp_ms: i64,
+}
+
+/// The partial states of one group: one pane and one key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StateRow {
+    pub pane: Pane,
+    /// Canonical key bytes ([`crate::key`]).
+    pub key: Vec<u8>,
+    /// Encoded states of all aggregates ([`crate::aggregate::row`]).
+    pub states: Vec<u8>,
+}
+
+/// Which groups to read.
+#[derive(Clone, Debug, Default)]
+pub struct Select {
+    /// Only panes whose start lies in this half-open range.
+    pub panes: Option<Range<i64>>,
+    /// Only these keys.
+    pub keys: Option<Vec<Vec<u8>>>,
+}
+
+/// The states of a slot exactly at `progress`.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub progress: Progress,
+    pub rows: Vec<StateRow>,
+}
+
+/// Keeps real-time views.
+#[async_trait]
+pub trait RealtimeStore: Send + Sync {
+    /// Takes a slot over: raises its epoch by one, so that every earlier writer is fenced, and
+    /// returns where it stands. A slot that does not exist is created at `start`.
+    async fn acquire(&self, slot: &Slot, start: CutPoint) -> Result<Progress, StoreError>;
+
+    /// Writes the changed rows and the new progress in one atomic step, and only if the stored
+    /// epoch and offset are those of `expected`; otherwise nothing changes and the error says why.
+    async fn commit(
+        &self,
+        slot: &Slot,
+        expected: &Progress,
+        progress: &Progress,
+        rows: &[StateRow],
+    ) -> Result<(), StoreError>;
+
+    /// The stored states of the given groups, in their order; `None` for a group not stored yet.
+    async fn load(&self, slot: &Slot, groups: &[(Pane, &[u8])]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// Where the slot stands; `None` when it does not exist.
+    async fn progress(&self, slot: &Slot) -> Result<Option<Progress>, StoreError>;
+
+    /// The selected rows and the progress that they stand for, read at one instant; `None` when
+    /// the slot does not exist. Rows come in no particular order.
+    async fn read(&self, slot: &Slot, select: &Select) -> Result<Option<Snapshot>, StoreError>;
+
+    /// Removes the slot and its states; removing what is not there is no error.
+    async fn remove(&self, slot: &Slot) -> Result<(), StoreError>;
+}

@@ -1,0 +1,19 @@
+//! Where Anabranch keeps things: the implementations of the traits that `anabranch-shared` defines.
+//!
+//! | trait | embedded, one process | servers, many processes |
+//! |---|---|---|
+//! | [`Log`](anabranch_shared::log::Log) | [`EmbeddedLog`] | [`KafkaLog`] |
+//! | [`RealtimeStore`](anabranch_shared::realtime::RealtimeStore) | [`EmbeddedStore`] | [`RedisStore`] |
+//! | [`CatalogStore`](anabranch_shared::catalog::CatalogStore) | [`ObjectCatalog`] on a folder | [`ObjectCatalog`] on S3 |
+//!
+//! Both columns pass the same contract tests. What events, states and records mean stays out of here: to a store they are
+//! bytes with a position.
+
+pub mod catalog;
+mod file;
+pub mod log;
+pub mod realtime;
+
+pub use catalog::ObjectCatalog;
+pub use log::{EmbeddedLog, KafkaLog};
+pub use realtime::{EmbeddedStore, RedisStore};
