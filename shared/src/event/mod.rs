@@ -1,0 +1,92 @@
+//! Events: from the bytes of the log to columns with a verdict for every event.
+//!
+//! The verdict depends on the log alone, so batch, speed and replay reach the same one.
+
+mod decode;
+mod number;
+mod time;
+mod verdict;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::error::ArrowError;
+
+pub use decode::Decoder;
+pub use number::parse_decimal;
+pub use time::{parse_date, parse_timestamp};
+pub use verdict::{Judge, Verdict};
+
+use crate::log::Chunk;
+use crate::position::{CutPoint, Partition};
+use crate::project::Source;
+use crate::realtime::Outcomes;
+
+/// A chunk of the log, decoded and judged: row `i` is event `i` of the chunk.
+#[derive(Clone, Debug)]
+pub struct JudgedEvents {
+    pub partition: Partition,
+    /// Where the chunk begins.
+    pub from: CutPoint,
+    /// The source's columns; all NULL in a row that could not be decoded.
+    pub events: RecordBatch,
+    pub offsets: Vec<u64>,
+    pub timestamps_ms: Vec<i64>,
+    pub verdicts: Vec<Verdict>,
+    /// Why an event was rejected, by row.
+    pub reasons: Vec<(usize, String)>,
+    /// Where the log goes on, with what lateness needs there.
+    pub point: CutPoint,
+}
+
+impl JudgedEvents {
+    /// Decodes and judges `chunk`, which begins at `from`.
+    pub fn of_chunk(source: &Source, decoder: &Decoder, chunk: &Chunk, from: CutPoint) -> Result<Self, ArrowError> {
+        let decoded = decoder.decode(chunk)?;
+        let mut judge = Judge::new(source, from.max_event_time);
+        let verdicts = judge.all(&decoded, &chunk.timestamps_ms);
+        Ok(Self {
+            partition: chunk.partition,
+            from,
+            events: decoded.events,
+            offsets: chunk.offsets.clone(),
+            timestamps_ms: chunk.timestamps_ms.clone(),
+            verdicts,
+            reasons: decoded.reasons,
+            point: CutPoint { next: chunk.next, max_event_time: judge.max_event_time() },
+        })
+    }
+
+    /// The events that count, in order.
+    pub fn applied(&self) -> Result<RecordBatch, ArrowError> {
+        if self.verdicts.iter().all(|verdict| *verdict == Verdict::Applied) {
+            return Ok(self.events.clone());
+        }
+        let keep: BooleanArray = self.verdicts.iter().map(|verdict| Some(*verdict == Verdict::Applied)).collect();
+        filter_record_batch(&self.events, &keep)
+    }
+
+    /// How many events met which verdict.
+    pub fn outcomes(&self) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        for verdict in &self.verdicts {
+            match verdict {
+                Verdict::Applied => outcomes.applied += 1,
+                Verdict::Late => outcomes.late += 1,
+                Verdict::FarFuture => outcomes.far_future += 1,
+                Verdict::Rejected => outcomes.rejected += 1,
+            }
+        }
+        outcomes
+    }
+}
+
+/// Decoded events before they are judged.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// One row per event.
+    pub events: RecordBatch,
+    /// Event time of each event in microseconds; `None` where it was rejected.
+    pub event_times: Vec<Option<i64>>,
+    /// Why an event was rejected, by row, ascending.
+    pub reasons: Vec<(usize, String)>,
+}

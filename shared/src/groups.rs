@@ -1,0 +1,186 @@
+//! Groups with their states: the table that the fold and the merge share.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+use crate::aggregate::{StateError, States, row};
+use crate::key;
+use crate::position::Pane;
+use crate::realtime::StateRow;
+use crate::view::{Lifted, PANE_COLUMN, ViewPlan, state_column};
+
+/// Groups numbered in the order of their first appearance, one state per group and aggregate.
+#[derive(Debug)]
+pub struct Groups {
+    index: HashTable<u32>,
+    hasher: FixedState,
+    panes: Vec<i64>,
+    key_bytes: Vec<u8>,
+    key_ends: Vec<usize>,
+    states: Vec<Box<dyn States>>,
+}
+
+impl Groups {
+    /// No groups yet.
+    pub fn new(plan: &ViewPlan) -> Self {
+        Self {
+            index: HashTable::new(),
+            hasher: FixedState::default(),
+            panes: Vec::new(),
+            key_bytes: Vec::new(),
+            key_ends: Vec::new(),
+            states: plan.new_states(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.panes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.panes.is_empty()
+    }
+
+    /// Pane of a group.
+    pub fn pane(&self, group: usize) -> Pane {
+        Pane(self.panes[group])
+    }
+
+    /// Key bytes of a group.
+    pub fn key(&self, group: usize) -> &[u8] {
+        let start = if group == 0 { 0 } else { self.key_ends[group - 1] };
+        &self.key_bytes[start..self.key_ends[group]]
+    }
+
+    /// The states of all groups, one column per aggregate.
+    pub fn states(&self) -> &[Box<dyn States>] {
+        &self.states
+    }
+
+    /// The group of this pane and key, made if there is none.
+    #[inline]
+    pub fn group(&mut self, pane: i64, key: &[u8]) -> u32 {
+        let hash = self.hasher.hash_one((pane, key));
+        let found = self.index.find(hash, |group| {
+            let group = *group as usize;
+            self.panes[group] == pane && self.key(group) == key
+        });
+        match found {
+            Some(group) => *group,
+            None => self.add(hash, pane, key),
+        }
+    }
+
+    fn add(&mut self, hash: u64, pane: i64, key: &[u8]) -> u32 {
+        let group = u32::try_from(self.panes.len()).expect("fewer than 2^32 groups fit in memory");
+        self.panes.push(pane);
+        self.key_bytes.extend_from_slice(key);
+        self.key_ends.push(self.key_bytes.len());
+        let Self { index, hasher, panes, key_bytes, key_ends, .. } = self;
+        index.insert_unique(hash, group, |group| {
+            let group = *group as usize;
+            let start = if group == 0 { 0 } else { key_ends[group - 1] };
+            hasher.hash_one((panes[group], &key_bytes[start..key_ends[group]]))
+        });
+        group
+    }
+
+    fn grow_states(&mut self) {
+        let groups = self.panes.len();
+        self.states.iter_mut().for_each(|column| column.grow(groups));
+    }
+
+    /// Folds events in and returns the group of each row.
+    pub fn lift(&mut self, lifted: &Lifted) -> Vec<u32> {
+        let groups: Vec<u32> = (0..lifted.rows).map(|row| self.group(lifted.panes[row], lifted.keys.get(row))).collect();
+        self.grow_states();
+        for ((column, args), filter) in self.states.iter_mut().zip(&lifted.args).zip(&lifted.filters) {
+            column.lift(args, &groups, filter.as_ref());
+        }
+        groups
+    }
+
+    /// Merges an encoded row into its group.
+    pub fn merge(&mut self, pane: Pane, key: &[u8], states: &[u8]) -> Result<u32, StateError> {
+        let group = self.group(pane.0, key);
+        self.grow_states();
+        row::merge(&mut self.states, states, group as usize)?;
+        Ok(group)
+    }
+
+    /// Merges rows of a batch view ([`ViewPlan::batch_view_schema`]; strings may be views).
+    pub fn merge_batch(&mut self, plan: &ViewPlan, batch: &RecordBatch) -> Result<(), BatchViewError> {
+        let rows = batch.num_rows();
+        let keys = key_columns(plan, batch)?;
+        let keys = key::encode(&keys, rows)?;
+        let panes = pane_column(plan, batch)?;
+        let groups: Vec<u32> = (0..rows).map(|row| self.group(panes[row], keys.get(row))).collect();
+        self.grow_states();
+        for (i, column) in self.states.iter_mut().enumerate() {
+            let encoded = cast(batch, &state_column(i), &arrow::datatypes::DataType::Binary)?;
+            column.merge(encoded.as_binary(), &groups)?;
+        }
+        Ok(())
+    }
+
+    /// The group as it is stored.
+    pub fn row(&self, group: usize) -> StateRow {
+        let mut states = Vec::with_capacity(32 * self.states.len());
+        row::encode(&self.states, group, &mut states);
+        StateRow { pane: self.pane(group), key: self.key(group).to_vec(), states }
+    }
+
+    /// All groups, sorted by key and pane.
+    pub fn rows(&self) -> Vec<StateRow> {
+        self.order().into_iter().map(|group| self.row(group)).collect()
+    }
+
+    /// The groups' numbers, sorted by key and pane: the order of batch views and of pages.
+    pub fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_unstable_by(|a, b| (self.key(*a), self.panes[*a]).cmp(&(self.key(*b), self.panes[*b])));
+        order
+    }
+
+    /// Memory held, in bytes.
+    pub fn size(&self) -> usize {
+        let states: usize = self.states.iter().map(|column| column.size()).sum();
+        states + self.key_bytes.capacity() + self.panes.capacity() * 8 + self.key_ends.capacity() * 8 + self.index.capacity() * 5
+    }
+}
+
+/// Why a batch view's rows could not be merged.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchViewError {
+    #[error("the batch view has no column '{0}'")]
+    Missing(String),
+    #[error(transparent)]
+    Arrow(#[from] arrow::error::ArrowError),
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+fn cast(
+    batch: &RecordBatch,
+    name: &str,
+    data_type: &arrow::datatypes::DataType,
+) -> Result<arrow::array::ArrayRef, BatchViewError> {
+    let column = batch.column_by_name(name).ok_or_else(|| BatchViewError::Missing(name.to_owned()))?;
+    Ok(arrow::compute::cast(column, data_type)?)
+}
+
+fn key_columns(plan: &ViewPlan, batch: &RecordBatch) -> Result<Vec<arrow::array::ArrayRef>, BatchViewError> {
+    plan.keys.iter().map(|key| cast(batch, &key.name, &key.data_type)).collect()
+}
+
+fn pane_column(plan: &ViewPlan, batch: &RecordBatch) -> Result<Vec<i64>, BatchViewError> {
+    if plan.window.is_none() {
+        return Ok(vec![Pane::GLOBAL.0; batch.num_rows()]);
+    }
+    let panes = cast(batch, PANE_COLUMN, &crate::view::WINDOW_TYPE)?;
+    debug_assert_eq!(panes.null_count(), 0, "every event has a pane");
+    Ok(panes.as_primitive::<TimestampMicrosecondType>().values().to_vec())
+}

@@ -1,0 +1,379 @@
+//! A view: one SELECT over one source, taken apart so that every layer runs its own part.
+//!
+//! - per event: WHERE, the pane, the keys, the aggregates' arguments and filters;
+//! - the aggregates themselves ([`crate::aggregate`]);
+//! - on finished values: HAVING and the SELECT list.
+//!
+//! Batch takes the logical expressions and lets DataFusion run them; speed evaluates the same
+//! expressions on micro-batches; serving needs only the last part.
+
+mod finish;
+mod parse;
+mod refusal;
+mod window;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{and_kleene, cast, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
+use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult};
+use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::PhysicalExpr;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+pub use finish::FinishViewError;
+pub use window::{WINDOW_TYPE, Window, tumble_function, window_end_function};
+
+use crate::aggregate::{Aggregate, BoundAggregate, EqualityClass, States, registry, udaf};
+use crate::key;
+use crate::position::Pane;
+use crate::project::{Definition, ProjectError, Source};
+
+/// Raised when anything outside the aggregates' own encodings changes what state bytes mean.
+const FORMAT: u32 = 1;
+
+/// A view ready to run.
+#[derive(Debug)]
+pub struct ViewPlan {
+    pub definition: Definition,
+    /// Hash of everything that decides the view's rows and their encoding.
+    pub fingerprint: String,
+    /// Columns of a decoded event.
+    pub event_schema: SchemaRef,
+    /// WHERE, over the event's columns.
+    pub filter: Option<Expr>,
+    pub window: Option<WindowColumn>,
+    pub keys: Vec<KeyColumn>,
+    pub aggregates: Vec<AggregateColumn>,
+    /// The SELECT list, over finished columns ([`finished_name`]).
+    pub output: Vec<OutputColumn>,
+    per_event: PerEvent,
+    on_finished: OnFinished,
+}
+
+/// The window in GROUP BY.
+#[derive(Debug)]
+pub struct WindowColumn {
+    pub window: Window,
+    /// The whole call `tumble(...)`: an event's pane start.
+    pub expr: Expr,
+    position: usize,
+}
+
+/// A group key.
+#[derive(Debug)]
+pub struct KeyColumn {
+    /// Name of the SELECT column that is this key; `key_N` if none is.
+    pub name: String,
+    /// Canonical type ([`key::canonical_type`]).
+    pub data_type: DataType,
+    pub expr: Expr,
+    position: usize,
+}
+
+/// An aggregate call.
+#[derive(Debug)]
+pub struct AggregateColumn {
+    pub function: Arc<dyn Aggregate>,
+    /// Types of the arguments, as bound.
+    pub types: Vec<DataType>,
+    pub bound: Arc<dyn BoundAggregate>,
+    pub args: Vec<Expr>,
+    /// `FILTER (WHERE ...)`.
+    pub filter: Option<Expr>,
+}
+
+/// A column of the answer.
+#[derive(Debug)]
+pub struct OutputColumn {
+    pub name: String,
+    pub expr: Expr,
+    pub role: Role,
+    pub data_type: DataType,
+}
+
+/// What an output column is, for filters by key and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The key with this index in [`ViewPlan::keys`].
+    Key(usize),
+    WindowStart,
+    WindowEnd,
+    Value,
+}
+
+#[derive(Debug)]
+struct PerEvent {
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    pane: Option<Arc<dyn PhysicalExpr>>,
+    keys: Vec<Arc<dyn PhysicalExpr>>,
+    args: Vec<Vec<Arc<dyn PhysicalExpr>>>,
+    filters: Vec<Option<Arc<dyn PhysicalExpr>>>,
+}
+
+#[derive(Debug)]
+struct OnFinished {
+    schema: SchemaRef,
+    having: Option<Arc<dyn PhysicalExpr>>,
+    output: Vec<Arc<dyn PhysicalExpr>>,
+    output_schema: SchemaRef,
+}
+
+/// What the parser found; [`ViewPlan::new`] compiles it.
+struct Parts {
+    definition: Definition,
+    schema: SchemaRef,
+    filter: Option<Expr>,
+    window: Option<(usize, Window, Expr)>,
+    keys: Vec<KeyColumn>,
+    aggregates: Vec<AggregateColumn>,
+    having: Option<Expr>,
+}
+
+/// A micro-batch of events as the aggregates take it: only rows that WHERE keeps.
+pub struct Lifted {
+    pub rows: usize,
+    /// Pane of each row.
+    pub panes: Vec<i64>,
+    pub keys: key::Keys,
+    /// Argument columns of each aggregate.
+    pub args: Vec<Vec<ArrayRef>>,
+    /// FILTER of each aggregate.
+    pub filters: Vec<Option<BooleanArray>>,
+}
+
+/// Name of column `position` of the aggregation's result: first the GROUP BY, then the aggregates.
+pub fn finished_name(position: usize) -> String {
+    format!("c{position}")
+}
+
+/// A session that knows Anabranch's aggregates and windows and nothing of the outside.
+pub fn session() -> SessionState {
+    let mut state = SessionStateBuilder::new().with_default_features().build();
+    for aggregate in registry() {
+        state.register_udaf(Arc::new(udaf::value_function(aggregate))).expect("registering replaces");
+    }
+    for function in [tumble_function(), window_end_function()] {
+        state.register_udf(Arc::new(function)).expect("registering replaces");
+    }
+    state
+}
+
+/// The columns of a decoded event of `source`.
+pub fn event_schema(source: &Source) -> SchemaRef {
+    Arc::new(Schema::new(source.columns.iter().map(|column| column.field()).collect::<Vec<Field>>()))
+}
+
+impl ViewPlan {
+    /// Parses a view's SQL over the project's sources; `file` is its name in errors.
+    pub fn parse(file: &str, sql: &str, sources: &BTreeMap<String, Source>) -> Result<Self, ProjectError> {
+        parse::parse(file, sql, sources)
+    }
+
+    /// The view as a generation has stored it.
+    pub fn of_definition(file: &str, definition: &Definition) -> Result<Self, ProjectError> {
+        let sources = BTreeMap::from([(definition.source.name.clone(), definition.source.clone())]);
+        parse::parse(file, &definition.sql, &sources)
+    }
+
+    fn new(parts: Parts, mut output: Vec<OutputColumn>, state: &SessionState) -> PlanResult<Self> {
+        let Parts { definition, schema, filter, window, mut keys, aggregates, having } = parts;
+        let window = window.map(|(position, window, expr)| WindowColumn { window, expr, position });
+        let events = DFSchema::try_from(schema.clone())?;
+        let per_event = PerEvent::compile(&events, state, &filter, &window, &keys, &aggregates)?;
+        let finished = finished_schema(&window, &keys, &aggregates);
+        for column in &mut output {
+            column.role = role(&column.expr, &window, &keys);
+            if let Role::Key(key) = column.role {
+                keys[key].name = column.name.clone();
+            }
+        }
+        let on_finished = OnFinished::compile(finished, state, having.as_ref(), &mut output)?;
+        let fingerprint = fingerprint(&definition);
+        Ok(Self {
+            definition,
+            fingerprint,
+            event_schema: schema,
+            filter,
+            window,
+            keys,
+            aggregates,
+            output,
+            per_event,
+            on_finished,
+        })
+    }
+
+    /// No groups yet, one column of states per aggregate.
+    pub fn new_states(&self) -> Vec<Box<dyn States>> {
+        self.aggregates.iter().map(|aggregate| aggregate.bound.new_states()).collect()
+    }
+
+    /// Canonical types of the keys.
+    pub fn key_types(&self) -> Vec<DataType> {
+        self.keys.iter().map(|key| key.data_type.clone()).collect()
+    }
+
+    /// Columns of a batch view: the keys by name, `window_start` where there is a window, then
+    /// `state_0`, `state_1`, ... with the encoded states.
+    pub fn batch_view_schema(&self) -> SchemaRef {
+        let mut fields: Vec<Field> =
+            self.keys.iter().map(|key| Field::new(&key.name, key.data_type.clone(), true)).collect();
+        if self.window.is_some() {
+            fields.push(Field::new(PANE_COLUMN, WINDOW_TYPE, true));
+        }
+        fields.extend((0..self.aggregates.len()).map(|i| Field::new(state_column(i), DataType::Binary, true)));
+        Arc::new(Schema::new(fields))
+    }
+
+    /// Columns of an answer.
+    pub fn output_schema(&self) -> SchemaRef {
+        self.on_finished.output_schema.clone()
+    }
+
+    /// The weakest class among the aggregates.
+    pub fn class(&self) -> EqualityClass {
+        let reproducible = |a: &AggregateColumn| a.bound.class() == EqualityClass::Reproducible;
+        if self.aggregates.iter().any(reproducible) { EqualityClass::Reproducible } else { EqualityClass::Exact }
+    }
+
+    /// Evaluates the per-event part on decoded events that have passed the source's checks.
+    pub fn lift(&self, events: &RecordBatch) -> PlanResult<Lifted> {
+        let kept;
+        let events = match &self.per_event.filter {
+            Some(filter) => {
+                kept = filter_record_batch(events, &mask(filter.as_ref(), events)?)?;
+                &kept
+            }
+            None => events,
+        };
+        let rows = events.num_rows();
+        let column = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(events)?.into_array(rows);
+        let keys: Vec<ArrayRef> = self.per_event.keys.iter().map(column).collect::<PlanResult<_>>()?;
+        let args = |args: &Vec<Arc<dyn PhysicalExpr>>| args.iter().map(column).collect::<PlanResult<_>>();
+        let filter = |filter: &Option<Arc<dyn PhysicalExpr>>| {
+            filter.as_ref().map(|filter| mask(filter.as_ref(), events)).transpose()
+        };
+        Ok(Lifted {
+            rows,
+            panes: self.panes(events)?,
+            keys: key::encode(&keys, rows)?,
+            args: self.per_event.args.iter().map(args).collect::<PlanResult<_>>()?,
+            filters: self.per_event.filters.iter().map(filter).collect::<PlanResult<_>>()?,
+        })
+    }
+
+    fn panes(&self, events: &RecordBatch) -> PlanResult<Vec<i64>> {
+        let rows = events.num_rows();
+        let Some(pane) = &self.per_event.pane else { return Ok(vec![Pane::GLOBAL.0; rows]) };
+        let starts = pane.evaluate(events)?.into_array(rows)?;
+        Ok(cast(&starts, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().values().to_vec())
+    }
+}
+
+/// Name of the batch view's pane column.
+pub const PANE_COLUMN: &str = "_pane";
+
+/// Name of the batch view's column with the states of aggregate `index`.
+pub fn state_column(index: usize) -> String {
+    format!("_state_{index}")
+}
+
+impl PerEvent {
+    fn compile(
+        events: &DFSchema,
+        state: &SessionState,
+        filter: &Option<Expr>,
+        window: &Option<WindowColumn>,
+        keys: &[KeyColumn],
+        aggregates: &[AggregateColumn],
+    ) -> PlanResult<Self> {
+        let compile = |expr: &Expr| state.create_physical_expr(expr.clone(), events);
+        Ok(Self {
+            filter: filter.as_ref().map(compile).transpose()?,
+            pane: window.as_ref().map(|window| compile(&window.expr)).transpose()?,
+            keys: keys.iter().map(|key| compile(&key.expr)).collect::<PlanResult<_>>()?,
+            args: aggregates
+                .iter()
+                .map(|aggregate| aggregate.args.iter().map(compile).collect())
+                .collect::<PlanResult<_>>()?,
+            filters: aggregates
+                .iter()
+                .map(|aggregate| aggregate.filter.as_ref().map(compile).transpose())
+                .collect::<PlanResult<_>>()?,
+        })
+    }
+}
+
+impl OnFinished {
+    fn compile(
+        schema: SchemaRef,
+        state: &SessionState,
+        having: Option<&Expr>,
+        output: &mut [OutputColumn],
+    ) -> PlanResult<Self> {
+        let finished = DFSchema::try_from(schema.clone())?;
+        let compile = |expr: &Expr| state.create_physical_expr(expr.clone(), &finished);
+        let having = having.map(compile).transpose()?;
+        let exprs: Vec<_> = output.iter().map(|column| compile(&column.expr)).collect::<PlanResult<_>>()?;
+        let mut fields = Vec::new();
+        for (column, expr) in output.iter_mut().zip(&exprs) {
+            column.data_type = expr.data_type(&schema)?;
+            fields.push(Field::new(&column.name, column.data_type.clone(), true));
+        }
+        Ok(Self { schema, having, output: exprs, output_schema: Arc::new(Schema::new(fields)) })
+    }
+}
+
+fn finished_schema(window: &Option<WindowColumn>, keys: &[KeyColumn], aggregates: &[AggregateColumn]) -> SchemaRef {
+    let mut groups: Vec<(usize, DataType)> = keys.iter().map(|key| (key.position, key.data_type.clone())).collect();
+    groups.extend(window.iter().map(|window| (window.position, WINDOW_TYPE)));
+    groups.sort_by_key(|(position, _)| *position);
+    let aggregates = aggregates.iter().map(|aggregate| aggregate.bound.return_type());
+    let types = groups.into_iter().map(|(_, data_type)| data_type).chain(aggregates);
+    let fields: Vec<Field> = types.enumerate().map(|(i, t)| Field::new(finished_name(i), t, true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+fn role(expr: &Expr, window: &Option<WindowColumn>, keys: &[KeyColumn]) -> Role {
+    let position_of = |expr: &Expr| match expr {
+        Expr::Column(column) => column.name.strip_prefix('c').and_then(|position| position.parse::<usize>().ok()),
+        _ => None,
+    };
+    let is_window = |expr: &Expr| window.as_ref().is_some_and(|window| position_of(expr) == Some(window.position));
+    if is_window(expr) {
+        return Role::WindowStart;
+    }
+    match expr {
+        Expr::ScalarFunction(call) if call.func.name() == window::WINDOW_END && is_window(&call.args[0]) => {
+            Role::WindowEnd
+        }
+        _ => keys.iter().position(|key| Some(key.position) == position_of(expr)).map_or(Role::Value, Role::Key),
+    }
+}
+
+/// True where the condition holds; NULL counts as false.
+fn mask(condition: &dyn PhysicalExpr, batch: &RecordBatch) -> PlanResult<BooleanArray> {
+    let mask = condition.evaluate(batch)?.into_array(batch.num_rows())?;
+    let mask = mask
+        .as_boolean_opt()
+        .ok_or_else(|| DataFusionError::Plan(format!("a condition is BOOLEAN, not {}", mask.data_type())))?;
+    match mask.null_count() {
+        0 => Ok(mask.clone()),
+        _ => {
+            let known = arrow::compute::is_not_null(mask)?;
+            Ok(and_kleene(mask, &known)?)
+        }
+    }
+}
+
+fn fingerprint(definition: &Definition) -> String {
+    let canonical = serde_json::to_vec(&(FORMAT, definition)).expect("a definition is plain data");
+    let digest = Sha256::digest(&canonical);
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

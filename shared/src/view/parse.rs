@@ -1,0 +1,538 @@
+//! From a view's SQL to its plan: DataFusion parses, resolves and types it; here it is taken
+//! apart into what runs per event, the aggregates, and what runs on finished values.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result as PlanResult, TableReference, plan_err};
+use datafusion::datasource::{empty::EmptyTable, provider_as_source};
+use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF,
+};
+use datafusion::optimizer::Analyzer;
+use datafusion::sql::planner::{ParserOptions, SqlToRel};
+use datafusion::sql::sqlparser::ast::{self, Spanned, visit_expressions_mut};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+use super::refusal::{Refusal, select_of};
+use super::window::{WINDOW_END, Window};
+use super::{AggregateColumn, KeyColumn, OutputColumn, Role, ViewPlan, session};
+use crate::aggregate::{Aggregate, registry};
+use crate::key;
+use crate::project::{Definition, Place, ProjectError, Source};
+
+const FUNCTION_NAME: &str = "tumble";
+
+/// Parses `sql` as a view over one of `sources`; `file` is its name in errors.
+pub fn parse(file: &str, sql: &str, sources: &BTreeMap<String, Source>) -> Result<ViewPlan, ProjectError> {
+    let text = Text { file, sql };
+    let statement = text.statement()?;
+    let mut select = select_of(statement).map_err(|refusal| text.refused(&refusal))?;
+    let source = text.source(&select, sources)?;
+    let names = text.output_names(&select)?;
+    rewrite_window(&mut select).map_err(|refusal| text.refused(&refusal))?;
+    let planned = Planned { text: &text, source, state: session() };
+    planned.view(*select, names)
+}
+
+struct Text<'a> {
+    file: &'a str,
+    sql: &'a str,
+}
+
+impl Text<'_> {
+    fn error(&self, span: Span, cause: impl Into<String>, help: impl Into<String>) -> ProjectError {
+        let (line, column) = (span.start.line.max(1) as usize, span.start.column.max(1) as usize);
+        ProjectError::new(Place { file: self.file.to_owned(), line, column }, cause, help)
+    }
+
+    fn refused(&self, refusal: &Refusal) -> ProjectError {
+        self.error(refusal.span, &refusal.cause, refusal.help)
+    }
+
+    fn statement(&self) -> Result<ast::Statement, ProjectError> {
+        let help = "a view is one SELECT in DataFusion's SQL";
+        let mut statements = Parser::parse_sql(&GenericDialect {}, self.sql).map_err(|error| {
+            let message = error.to_string();
+            self.error(span_in_message(&message), message, help)
+        })?;
+        match statements.len() {
+            1 => Ok(statements.remove(0)),
+            n => Err(self.error(Span::empty(), format!("the file holds {n} statements"), help)),
+        }
+    }
+
+    fn source(&self, select: &ast::Select, sources: &BTreeMap<String, Source>) -> Result<Source, ProjectError> {
+        let table = &select.from[0].relation;
+        let name = match table {
+            ast::TableFactor::Table { name, .. } => name.to_string(),
+            other => other.to_string(),
+        };
+        sources.get(&name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = sources.keys().map(String::as_str).collect();
+            let help = format!("the project's sources are {}", known.join(", "));
+            self.error(table.span(), format!("unknown source '{name}'"), help)
+        })
+    }
+
+    /// Every output column has a name: its alias or the column that it is.
+    fn output_names(&self, select: &ast::Select) -> Result<Vec<String>, ProjectError> {
+        let mut names: Vec<String> = Vec::new();
+        for item in &select.projection {
+            let name = match item {
+                ast::SelectItem::ExprWithAlias { alias, .. } => normalized(alias),
+                ast::SelectItem::UnnamedExpr(ast::Expr::Identifier(ident)) => normalized(ident),
+                ast::SelectItem::UnnamedExpr(expr) => {
+                    let help = format!("write {expr} AS name");
+                    return Err(self.error(expr.span(), format!("{expr} has no name"), help));
+                }
+                other => return Err(self.error(other.span(), "name each column", "replace * by the columns")),
+            };
+            if names.contains(&name) {
+                return Err(self.error(item.span(), format!("two columns are named '{name}'"), "give one another name"));
+            }
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    fn planning(&self, error: &DataFusionError) -> ProjectError {
+        let help = "see the source's columns in anabranch.toml and DataFusion's SQL reference";
+        match error {
+            DataFusionError::Diagnostic(diagnostic, inner) => {
+                let mut placed = self.planning(inner);
+                if let Some(span) = diagnostic.span {
+                    placed.place.line = span.start.line as usize;
+                    placed.place.column = span.start.column as usize;
+                }
+                if let Some(first) = diagnostic.helps.first() {
+                    placed.help = first.message.clone();
+                }
+                placed
+            }
+            DataFusionError::Context(_, inner) => self.planning(inner),
+            DataFusionError::Collection(errors) if !errors.is_empty() => self.planning(&errors[0]),
+            other => self.error(Span::empty(), other.strip_backtrace(), help),
+        }
+    }
+}
+
+fn normalized(ident: &ast::Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
+}
+
+/// The parser's messages end in `at Line: 3, Column: 9`.
+fn span_in_message(message: &str) -> Span {
+    let number_after = |marker: &str| -> Option<u64> {
+        let rest = &message[message.rfind(marker)? + marker.len()..];
+        rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+    };
+    let location = |line, column| ast_location(line, column);
+    match (number_after("Line: "), number_after("Column: ")) {
+        (Some(line), Some(column)) => Span::new(location(line, column), location(line, column)),
+        _ => Span::empty(),
+    }
+}
+
+fn ast_location(line: u64, column: u64) -> datafusion::sql::sqlparser::tokenizer::Location {
+    datafusion::sql::sqlparser::tokenizer::Location { line, column }
+}
+
+/// Replaces `window_start` and `window_end` by what they stand for, so that DataFusion can
+/// resolve them against the GROUP BY.
+fn rewrite_window(select: &mut ast::Select) -> Result<(), Refusal> {
+    let call = window_call(select)?;
+    let replace = |expr: &mut ast::Expr| replace_window_column(expr, call.as_ref());
+    for item in &mut select.projection {
+        if let ControlFlow::Break(refusal) = visit_expressions_mut(item, replace) {
+            return Err(refusal);
+        }
+    }
+    match visit_expressions_mut(&mut select.having, replace) {
+        ControlFlow::Break(refusal) => Err(refusal),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+fn replace_window_column(expr: &mut ast::Expr, call: Option<&ast::Function>) -> ControlFlow<Refusal> {
+    let ast::Expr::Identifier(ident) = expr else { return ControlFlow::Continue(()) };
+    let name = normalized(ident);
+    if name != "window_start" && name != "window_end" {
+        return ControlFlow::Continue(());
+    }
+    let Some(call) = call else {
+        let cause = format!("{name} needs a window");
+        let help = "add tumble(time, INTERVAL '1 minute') to GROUP BY";
+        return ControlFlow::Break(Refusal { span: ident.span, cause, help });
+    };
+    *expr = ast::Expr::Function(if name == "window_start" { call.clone() } else { window_end_call(call) });
+    ControlFlow::Continue(())
+}
+
+fn window_call(select: &ast::Select) -> Result<Option<ast::Function>, Refusal> {
+    let ast::GroupByExpr::Expressions(groups, modifiers) = &select.group_by else {
+        return Err(Refusal { span: select.span(), cause: "GROUP BY ALL is not supported".into(), help: "name the keys" });
+    };
+    if !modifiers.is_empty() {
+        let cause = "ROLLUP, CUBE and GROUPING SETS are not supported".into();
+        return Err(Refusal { span: select.span(), cause, help: "make one view for each grouping" });
+    }
+    let calls: Vec<&ast::Function> = groups.iter().filter_map(window_function).collect();
+    match calls.as_slice() {
+        [] => Ok(None),
+        [call] => Ok(Some((*call).clone())),
+        [_, second, ..] => Err(Refusal { span: second.span(), cause: "a view has at most one window".into(), help: "remove one" }),
+    }
+}
+
+fn window_function(expr: &ast::Expr) -> Option<&ast::Function> {
+    match expr {
+        ast::Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case(FUNCTION_NAME) => Some(function),
+        _ => None,
+    }
+}
+
+/// `__window_end(tumble(time, size), size)`.
+fn window_end_call(call: &ast::Function) -> ast::Function {
+    let mut end = call.clone();
+    end.name = ast::ObjectName::from(vec![ast::Ident::new(WINDOW_END)]);
+    if let ast::FunctionArguments::List(list) = &mut end.args
+        && let Some(first) = list.args.first_mut()
+    {
+        let start = ast::Expr::Function(call.clone());
+        *first = ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(start));
+    }
+    end
+}
+
+/// DataFusion's planner needs a session for names and functions.
+struct Names<'a> {
+    state: &'a SessionState,
+    source: &'a Source,
+}
+
+impl ContextProvider for Names<'_> {
+    fn get_table_source(&self, name: TableReference) -> PlanResult<Arc<dyn TableSource>> {
+        if name.table() != self.source.name {
+            return plan_err!("unknown source '{name}'");
+        }
+        Ok(provider_as_source(Arc::new(EmptyTable::new(super::event_schema(self.source)))))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.state.udf(name).ok()
+    }
+
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.udaf(name).ok()
+    }
+
+    fn get_window_meta(&self, _name: &str) -> Option<Arc<WindowUDF>> {
+        None
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.state.udfs().into_iter().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.state.udafs().into_iter().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+struct Planned<'a> {
+    text: &'a Text<'a>,
+    source: Source,
+    state: SessionState,
+}
+
+/// The nodes of a planned view, from the outside in.
+struct Nodes {
+    output: Vec<Expr>,
+    having: Option<Expr>,
+    aggregate: datafusion::logical_expr::Aggregate,
+    filter: Option<Expr>,
+}
+
+impl Planned<'_> {
+    fn view(&self, select: ast::Select, names: Vec<String>) -> Result<ViewPlan, ProjectError> {
+        let plan = self.logical_plan(select)?;
+        let nodes = self.take_apart(plan)?;
+        self.assemble(nodes, names)
+    }
+
+    fn refuse<T>(&self, cause: impl Into<String>, help: &str) -> Result<T, ProjectError> {
+        Err(self.text.error(Span::empty(), cause, help))
+    }
+
+    fn logical_plan(&self, select: ast::Select) -> Result<LogicalPlan, ProjectError> {
+        let names = Names { state: &self.state, source: &self.source };
+        let options = ParserOptions::new().with_collect_spans(true).with_map_string_types_to_utf8view(false);
+        let planner = SqlToRel::new_with_options(&names, options);
+        let query = ast::Query {
+            with: None,
+            body: Box::new(ast::SetExpr::Select(Box::new(select))),
+            order_by: None,
+            limit_clause: None,
+            fetch: None,
+            locks: vec![],
+            for_clause: None,
+            settings: None,
+            format_clause: None,
+            pipe_operators: vec![],
+        };
+        let plan = planner
+            .sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
+            .map_err(|error| self.text.planning(&error))?;
+        Analyzer::new()
+            .execute_and_check(plan, self.state.config_options(), |_, _| {})
+            .map_err(|error| self.text.planning(&error))
+    }
+
+    fn take_apart(&self, plan: LogicalPlan) -> Result<Nodes, ProjectError> {
+        let (output, mut node) = match plan {
+            LogicalPlan::Projection(projection) => (projection.expr, projection.input),
+            LogicalPlan::Aggregate(_) => {
+                let columns = plan.schema().columns().into_iter().map(Expr::Column).collect();
+                (columns, Arc::new(plan))
+            }
+            other => return self.refuse(format!("cannot plan {}", other.display()), "write SELECT ... GROUP BY ..."),
+        };
+        let mut having = None;
+        if let LogicalPlan::Filter(filter) = node.as_ref() {
+            having = Some(filter.predicate.clone());
+            node = filter.input.clone();
+        }
+        let LogicalPlan::Aggregate(aggregate) = node.as_ref() else {
+            return self.refuse("a view aggregates", "add GROUP BY and aggregates such as count(*) or sum(x)");
+        };
+        let aggregate = aggregate.clone();
+        let filter = self.filter_below(&aggregate.input)?;
+        Ok(Nodes { output, having, aggregate, filter })
+    }
+
+    fn filter_below(&self, node: &LogicalPlan) -> Result<Option<Expr>, ProjectError> {
+        match node {
+            LogicalPlan::TableScan(_) => Ok(None),
+            LogicalPlan::SubqueryAlias(alias) => self.filter_below(&alias.input),
+            LogicalPlan::Filter(filter) => match self.filter_below(&filter.input)? {
+                None => Ok(Some(unqualified(filter.predicate.clone()))),
+                Some(_) => self.refuse("cannot plan nested filters", "use one WHERE"),
+            },
+            other => self.refuse(format!("a view cannot contain {}", other.display()), "use one WHERE and one GROUP BY"),
+        }
+    }
+
+    fn assemble(&self, nodes: Nodes, names: Vec<String>) -> Result<ViewPlan, ProjectError> {
+        let Nodes { output, having, aggregate, filter } = nodes;
+        let schema = super::event_schema(&self.source);
+        let (window, keys) = self.groups(&aggregate.group_expr, &schema)?;
+        let aggregates = self.aggregates(&aggregate)?;
+        let finished = FinishedNames { aggregate: &aggregate };
+        let output: Vec<Expr> = output.into_iter().map(|expr| finished.rewrite(strip_alias(expr))).collect();
+        let having = having.map(|expr| finished.rewrite(expr));
+        for expr in filter.iter().chain(&output).chain(&having).chain(aggregates.iter().flat_map(|a| &a.args)) {
+            self.check_deterministic(expr)?;
+        }
+        let definition = Definition { sql: self.text.sql.to_owned(), source: self.source.clone() };
+        let parts = super::Parts { definition, schema, filter, window, keys, aggregates, having };
+        let columns = names.into_iter().zip(output).map(|(name, expr)| OutputColumn::new(name, expr)).collect();
+        ViewPlan::new(parts, columns, &self.state).map_err(|error| self.text.planning(&error))
+    }
+
+    /// The window with its time, and the keys.
+    fn groups(
+        &self,
+        groups: &[Expr],
+        schema: &Arc<Schema>,
+    ) -> Result<(Option<(usize, Window, Expr)>, Vec<KeyColumn>), ProjectError> {
+        let schema = DFSchema::try_from(schema.clone()).map_err(|error| self.text.planning(&error))?;
+        let (mut window, mut keys) = (None, Vec::new());
+        for (position, group) in groups.iter().enumerate() {
+            let expr = unqualified(strip_alias(group.clone()));
+            self.check_deterministic(&expr)?;
+            match window_args(&expr) {
+                Some(args) => {
+                    let parsed = Window::tumble(args).or_else(|cause| {
+                        self.refuse(cause, "write tumble(time, INTERVAL '1 minute')")
+                    })?;
+                    self.check_window_time(&args[0])?;
+                    window = Some((position, parsed, expr));
+                }
+                None => keys.push(self.key(position, expr, &schema)?),
+            }
+        }
+        Ok((window, keys))
+    }
+
+    /// Windows are on event time: lateness and retention are told by it.
+    fn check_window_time(&self, time: &Expr) -> Result<(), ProjectError> {
+        match strip_casts(time) {
+            Expr::Column(column) if column.name == self.source.event_time => Ok(()),
+            other => self.refuse(
+                format!("the window is on {other}, which is not the source's event time"),
+                &format!("window on '{}', the source's event_time", self.source.event_time),
+            ),
+        }
+    }
+
+    fn key(&self, position: usize, expr: Expr, schema: &DFSchema) -> Result<KeyColumn, ProjectError> {
+        use datafusion::logical_expr::ExprSchemable;
+        let data_type = expr.get_type(schema).map_err(|error| self.text.planning(&error))?;
+        let Some(canonical) = key::canonical_type(&data_type) else {
+            let help = "cast it to DECIMAL, BIGINT or VARCHAR";
+            return self.refuse(format!("{expr} of type {data_type} cannot be a key"), help);
+        };
+        let expr = expr.cast_to(&canonical, schema).map_err(|error| self.text.planning(&error))?;
+        Ok(KeyColumn { name: format!("key_{position}"), data_type: canonical, expr, position })
+    }
+
+    fn aggregates(&self, aggregate: &datafusion::logical_expr::Aggregate) -> Result<Vec<AggregateColumn>, ProjectError> {
+        use datafusion::logical_expr::ExprSchemable;
+        let mut columns = Vec::new();
+        for expr in &aggregate.aggr_expr {
+            let Expr::AggregateFunction(call) = strip_alias(expr.clone()) else {
+                return self.refuse(format!("{expr} is not an aggregate"), "use an aggregate function");
+            };
+            let function = self.known_aggregate(call.func.name())?;
+            let params = call.params;
+            if params.distinct || !params.order_by.is_empty() || params.null_treatment.is_some() {
+                return self.refuse(
+                    format!("DISTINCT, ORDER BY and IGNORE NULLS are not supported in {expr}"),
+                    "leave them out; NULLs are never aggregated",
+                );
+            }
+            let types: Vec<DataType> = params
+                .args
+                .iter()
+                .map(|arg| arg.get_type(aggregate.input.schema()))
+                .collect::<PlanResult<_>>()
+                .map_err(|error| self.text.planning(&error))?;
+            let bound = function.bind(&types).or_else(|cause| self.refuse(cause, "cast the argument"))?;
+            let args = params.args.into_iter().map(unqualified).collect();
+            let filter = params.filter.map(|filter| unqualified(*filter));
+            columns.push(AggregateColumn { function, types, bound, args, filter });
+        }
+        Ok(columns)
+    }
+
+    fn known_aggregate(&self, name: &str) -> Result<Arc<dyn Aggregate>, ProjectError> {
+        registry().into_iter().find(|aggregate| aggregate.name() == name).map_or_else(
+            || {
+                let known: Vec<&str> = registry().iter().map(|aggregate| aggregate.name()).collect();
+                self.refuse(format!("aggregate '{name}' is not supported"), &format!("use one of {}", known.join(", ")))
+            },
+            Ok,
+        )
+    }
+
+    /// `now()` or `random()` would give another answer on every road.
+    fn check_deterministic(&self, expr: &Expr) -> Result<(), ProjectError> {
+        let mut culprit = None;
+        expr.apply(|node| {
+            if let Expr::ScalarFunction(call) = node
+                && call.func.signature().volatility != Volatility::Immutable
+            {
+                culprit = Some(call.func.name().to_owned());
+                return Ok(TreeNodeRecursion::Stop);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .map_err(|error| self.text.planning(&error))?;
+        match culprit {
+            Some(name) => self.refuse(
+                format!("{name}() gives another answer at another time, so no two runs of the view would agree"),
+                "use the event time, or put the value into the event",
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+fn window_args(expr: &Expr) -> Option<&[Expr]> {
+    match expr {
+        Expr::ScalarFunction(call) if call.func.name() == FUNCTION_NAME => Some(&call.args),
+        _ => None,
+    }
+}
+
+fn strip_alias(expr: Expr) -> Expr {
+    match expr {
+        Expr::Alias(alias) => strip_alias(*alias.expr),
+        other => other,
+    }
+}
+
+fn strip_casts(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast(cast) => strip_casts(&cast.expr),
+        other => other,
+    }
+}
+
+/// Event columns have plain names: a view has one source, and the archive's table another name.
+fn unqualified(expr: Expr) -> Expr {
+    expr.transform(|node| match node {
+        Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
+        other => Ok(Transformed::no(other)),
+    })
+    .expect("renaming columns cannot fail")
+    .data
+}
+
+/// Output expressions refer to the aggregation's columns; those are renamed to their positions.
+struct FinishedNames<'a> {
+    aggregate: &'a datafusion::logical_expr::Aggregate,
+}
+
+impl FinishedNames<'_> {
+    fn rewrite(&self, expr: Expr) -> Expr {
+        expr.transform(|node| match &node {
+            Expr::Column(column) => match self.aggregate.schema.maybe_index_of_column(column) {
+                Some(position) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(super::finished_name(position))))),
+                None => Ok(Transformed::no(node)),
+            },
+            _ => Ok(Transformed::no(node)),
+        })
+        .expect("renaming columns cannot fail")
+        .data
+    }
+}
+
+impl OutputColumn {
+    fn new(name: String, expr: Expr) -> Self {
+        Self { name, expr, role: Role::Value, data_type: DataType::Null }
+    }
+}
