@@ -68,7 +68,7 @@ pub struct GenerationRecord {
 
 /// One record of the catalog.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "record", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub enum Record {
     Published(Box<GenerationRecord>),
     /// A person asked for this generation to take over once it has caught up.

@@ -1,6 +1,33 @@
 //! Which partition a key belongs to.
 
+use serde_json::{Map, Value};
+
 use crate::position::Partition;
+use crate::project::Source;
+
+/// The key of an event: the text of its key column, or a JSON array of the texts where the source
+/// has several. Empty when the source has no key or the event has none of its columns.
+///
+/// A number and a string with the same text are one key, so that it does not matter how a producer
+/// quotes its customer numbers.
+pub fn key_bytes(source: &Source, event: &Map<String, Value>) -> Vec<u8> {
+    let texts: Vec<Option<String>> = source.key.iter().map(|column| text(event.get(column)?)).collect();
+    match texts.as_slice() {
+        [single] => single.clone().unwrap_or_default().into_bytes(),
+        several if several.iter().any(Option::is_some) => {
+            serde_json::to_vec(several).expect("texts can always be written as JSON")
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
 
 /// The partition of `key` among `partitions`: murmur2 as the Java client's default partitioner
 /// computes it (`org.apache.kafka.common.utils.Utils.murmur2`), so that events written by other
@@ -32,7 +59,39 @@ fn murmur2(data: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::murmur2;
+    use serde_json::json;
+
+    use super::{key_bytes, murmur2};
+    use crate::project::Source;
+
+    fn key(columns: &[&str], event: serde_json::Value) -> String {
+        let source = Source {
+            name: "orders".into(),
+            topic: "orders".into(),
+            partitions: 1,
+            event_time: "ts".into(),
+            lateness_us: 0,
+            max_future_us: 0,
+            key: columns.iter().map(|column| (*column).to_owned()).collect(),
+            columns: vec![],
+        };
+        String::from_utf8(key_bytes(&source, event.as_object().unwrap())).unwrap()
+    }
+
+    #[test]
+    fn the_key_is_the_text_of_the_key_columns() {
+        assert_eq!(key(&["user"], json!({"user": "a\"b", "n": 1})), "a\"b");
+        assert_eq!(key(&["user"], json!({"user": 17})), key(&["user"], json!({"user": "17"})));
+        assert_eq!(key(&["user", "n"], json!({"n": 1, "user": "a"})), r#"["a","1"]"#);
+        assert_eq!(key(&["user", "n"], json!({"user": "null"})), r#"["null",null]"#);
+    }
+
+    #[test]
+    fn an_event_without_its_key_columns_has_an_empty_key() {
+        assert_eq!(key(&[], json!({"user": "a"})), "");
+        assert_eq!(key(&["user"], json!({"user": null})), "");
+        assert_eq!(key(&["user", "n"], json!({"other": 1})), "");
+    }
 
     /// The values of Kafka's own `UtilsTest.testMurmur2`.
     #[test]

@@ -1,0 +1,46 @@
+use anabranch_shared::aggregate::StateError;
+use anabranch_shared::archive::HistoryError;
+use anabranch_shared::catalog::CatalogError;
+use anabranch_shared::log::LogError;
+use anabranch_shared::position::{Offset, Partition};
+use anabranch_shared::project::ProjectError;
+use anabranch_shared::realtime::{Slot, StoreError};
+
+/// Why the speed layer stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum SpeedError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The stored definition of a generation no longer parses: another version wrote it.
+    #[error("the stored definition of view '{view}': {error}")]
+    Definition { view: String, error: ProjectError },
+    #[error("{slot}: {error}; drop the generation and rebuild it with `anabranch replay`")]
+    State { slot: Slot, error: StateError },
+    #[error("evaluating view '{view}' on events from offset {offset} of partition {partition}: {error}")]
+    Evaluate { view: String, partition: Partition, offset: Offset, error: datafusion::error::DataFusionError },
+    #[error("decoding events of topic '{topic}': {error}")]
+    Decode { topic: String, error: arrow::error::ArrowError },
+    #[error(
+        "the archive says that offset {offset} of partition {partition} was {stored}, but replay finds {found}; the \
+         archive does not fit the source's definition"
+    )]
+    Verdict { partition: Partition, offset: u64, stored: String, found: &'static str },
+}
+
+impl SpeedError {
+    /// Whether trying again from the stored progress can help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Log(error) => matches!(error, LogError::Unavailable { .. }),
+            Self::Store(error) => matches!(error, StoreError::Unavailable { .. } | StoreError::Moved { .. }),
+            Self::Catalog(error) => matches!(error, CatalogError::Unavailable { .. }),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! One slot being folded: a partition of one generation of one view.
+
+use std::sync::Arc;
+
+use anabranch_shared::event::JudgedEvents;
+use anabranch_shared::fold::Fold;
+use anabranch_shared::position::{CutPoint, Offset};
+use anabranch_shared::realtime::{Progress, Slot};
+use anabranch_shared::view::ViewPlan;
+use arrow::array::RecordBatch;
+
+use crate::SpeedError;
+
+/// A fold with the progress that the store has for it.
+#[derive(Debug)]
+pub struct SlotFold {
+    pub slot: Slot,
+    pub fold: Fold,
+    /// As stored.
+    pub progress: Progress,
+}
+
+impl SlotFold {
+    pub fn new(slot: Slot, plan: Arc<ViewPlan>, progress: Progress) -> Self {
+        Self { slot, fold: Fold::new(plan), progress }
+    }
+
+    /// Next offset to fold.
+    pub fn next(&self) -> Offset {
+        self.progress.point.next
+    }
+
+    /// Folds in the events that count and returns the progress that has to be stored with them.
+    pub fn lift(&mut self, judged: &JudgedEvents, applied: &RecordBatch) -> Result<Progress, SpeedError> {
+        assert_eq!(self.progress.point, judged.from, "{}: a chunk is folded exactly where the slot stands", self.slot);
+        self.fold.lift(applied).map_err(|error| SpeedError::Evaluate {
+            view: self.slot.view.clone(),
+            partition: judged.partition,
+            offset: judged.from.next,
+            error,
+        })?;
+        Ok(self.advanced(judged))
+    }
+
+    fn advanced(&self, judged: &JudgedEvents) -> Progress {
+        let mut progress = self.progress;
+        progress.point = judged.point;
+        progress.outcomes += judged.outcomes();
+        progress.last_timestamp_ms = judged.timestamps_ms.last().copied().unwrap_or(progress.last_timestamp_ms);
+        progress
+    }
+
+    /// Where lateness stands, too: equal in all slots that stand at one offset.
+    pub fn point(&self) -> CutPoint {
+        self.progress.point
+    }
+}

@@ -1,0 +1,182 @@
+//! The job of one source: read, judge, fold, commit, swap.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anabranch_shared::event::{Decoder, JudgedEvents};
+use anabranch_shared::log::Chunk;
+use anabranch_shared::position::Partition;
+use anabranch_shared::project::Source;
+use anabranch_shared::realtime::{Progress, Slot};
+use anabranch_shared::view::ViewPlan;
+use futures::future::try_join_all;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::commit::commit;
+use crate::generations::{Folded, folded, genesis, promote_caught_up, retire_obsolete};
+use crate::job::{SpeedOptions, SpeedParts};
+use crate::lane::{Lanes, truncate};
+use crate::slot::SlotFold;
+use crate::SpeedError;
+
+/// Runs on a thread of its own, because reading the log blocks; the store and the catalog are
+/// asked through `runtime`.
+pub struct SourceJob {
+    pub parts: SpeedParts,
+    pub options: SpeedOptions,
+    pub source: Source,
+    pub decoder: Decoder,
+    /// The project's views over this source.
+    pub views: BTreeMap<String, Arc<ViewPlan>>,
+    pub runtime: Handle,
+    pub shutdown: watch::Receiver<bool>,
+}
+
+impl SourceJob {
+    /// Folds until shutdown. Whatever fails in passing, it starts again from what the store says.
+    pub fn run(self) -> Result<(), SpeedError> {
+        let mut pause = self.options.retry_pause;
+        while !self.stopping() {
+            let started = Instant::now();
+            match self.fold_until_shutdown() {
+                Err(error) if error.is_passing() => warn!("{error}; trying again from the stored progress"),
+                ended => return ended,
+            }
+            let lasted = started.elapsed() > Duration::from_secs(10);
+            pause = if lasted { self.options.retry_pause } else { (pause * 2).min(Duration::from_secs(5)) };
+            self.sleep(pause);
+        }
+        Ok(())
+    }
+
+    fn stopping(&self) -> bool {
+        *self.shutdown.borrow()
+    }
+
+    fn sleep(&self, pause: Duration) {
+        let mut shutdown = self.shutdown.clone();
+        self.runtime.block_on(async move {
+            let _ = tokio::time::timeout(pause, shutdown.wait_for(|stop| *stop)).await;
+        });
+    }
+
+    fn fold_until_shutdown(&self) -> Result<(), SpeedError> {
+        self.runtime.block_on(self.begin())?;
+        let mut lanes = Lanes::default();
+        let mut refreshed: Option<Instant> = None;
+        while !self.stopping() {
+            if refreshed.is_none_or(|at| at.elapsed() >= self.options.catalog_refresh) {
+                self.runtime.block_on(self.refresh(&mut lanes))?;
+                refreshed = Some(Instant::now());
+            }
+            self.round(&mut lanes)?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that there is a topic to read and a generation to fold.
+    async fn begin(&self) -> Result<(), SpeedError> {
+        let log = self.parts.log.as_ref();
+        log.ensure_topic(&self.source.topic, self.source.partitions).await?;
+        let bounds = log.bounds(&self.source.topic).await?;
+        for (view, plan) in &self.views {
+            genesis(self.parts.catalog.as_ref(), view, plan, &bounds).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the lanes in line with the catalog: promotes who has caught up, drops generations
+    /// that are no longer wanted and takes up new ones.
+    async fn refresh(&self, lanes: &mut Lanes) -> Result<(), SpeedError> {
+        let partitions: Vec<Partition> = self.parts.log.bounds(&self.source.topic).await?.into_keys().collect();
+        for view in self.views.keys() {
+            if promote_caught_up(self.parts.catalog.as_ref(), view, lanes.slots()).await? {
+                info!("view '{view}': the new generation has caught up and answers from now on");
+                retire_obsolete(self.parts.catalog.as_ref(), self.parts.store.as_ref(), view, &partitions).await?;
+            }
+        }
+        let names: Vec<String> = self.views.keys().cloned().collect();
+        let wanted = folded(&self.parts.catalog.load().await?, &self.source.name, &names)?;
+        let is_wanted = |slot: &SlotFold| {
+            wanted.iter().any(|f| f.record.view == slot.slot.view && f.record.generation == slot.slot.generation)
+        };
+        for lane in &mut lanes.0 {
+            lane.retain(is_wanted)?;
+        }
+        lanes.sweep();
+        self.take_up(lanes, &wanted, &partitions).await
+    }
+
+    /// Acquires the slots of generations that are not folded yet, and of partitions added since.
+    async fn take_up(&self, lanes: &mut Lanes, wanted: &[Folded], partitions: &[Partition]) -> Result<(), SpeedError> {
+        let mut slots = Vec::new();
+        for Folded { record, plan } in wanted {
+            for partition in partitions {
+                let (view, generation) = (record.view.clone(), record.generation);
+                let slot = Slot { view, generation, partition: *partition };
+                if lanes.slots().any(|folded| folded.slot == slot) {
+                    continue;
+                }
+                let progress = self.parts.store.acquire(&slot, record.cut.point(*partition)).await?;
+                info!("{slot}: folding from offset {}", progress.point.next);
+                slots.push(SlotFold::new(slot, plan.clone(), progress));
+            }
+        }
+        Ok(lanes.place(self.parts.log.as_ref(), &self.source.topic, slots).await?)
+    }
+
+    /// Reads and folds once in every lane. Waits for events only when nobody has to catch up.
+    fn round(&self, lanes: &mut Lanes) -> Result<(), SpeedError> {
+        let wait = if lanes.0.len() > 1 { Duration::ZERO } else { self.options.poll_wait };
+        if lanes.0.is_empty() {
+            self.sleep(self.options.poll_wait);
+        }
+        for index in 0..lanes.0.len() {
+            let chunks = lanes.0[index].poll(self.options.max_events, wait)?;
+            let mut commits = Vec::new();
+            for chunk in chunks {
+                commits.extend(self.lift(lanes, index, chunk)?);
+            }
+            self.commit_all(lanes, index, &commits)?;
+            for (partition, _) in &commits {
+                lanes.join(index, *partition)?;
+            }
+        }
+        lanes.sweep();
+        Ok(())
+    }
+
+    /// Folds a chunk into all slots of its partition; returns what each has to commit.
+    fn lift(&self, lanes: &mut Lanes, index: usize, chunk: Chunk) -> Result<Option<(Partition, Vec<Progress>)>, SpeedError> {
+        let partition = chunk.partition;
+        let Some(from) = lanes.0[index].point(partition) else { return Ok(None) };
+        let chunk = match lanes.meeting_point(index, partition, from.next) {
+            Some(end) => truncate(chunk, end),
+            None => chunk,
+        };
+        if chunk.next <= from.next {
+            return Ok(None);
+        }
+        let decode = |error| SpeedError::Decode { topic: self.source.topic.clone(), error };
+        let judged = JudgedEvents::of_chunk(&self.source, &self.decoder, &chunk, from).map_err(decode)?;
+        let applied = judged.applied().map_err(decode)?;
+        let slots = lanes.0[index].slots.get_mut(&partition).expect("the lane stands in this partition");
+        let progress = slots.iter_mut().map(|slot| slot.lift(&judged, &applied)).collect::<Result<_, _>>()?;
+        Ok(Some((partition, progress)))
+    }
+
+    /// All slots at once; the writes are independent of each other.
+    fn commit_all(&self, lanes: &mut Lanes, index: usize, commits: &[(Partition, Vec<Progress>)]) -> Result<(), SpeedError> {
+        let store = self.parts.store.as_ref();
+        let max_bytes = self.options.max_state_bytes;
+        let mut pending = Vec::new();
+        for (partition, slots) in &mut lanes.0[index].slots {
+            let Some((_, progress)) = commits.iter().find(|(committed, _)| committed == partition) else { continue };
+            pending.extend(slots.iter_mut().zip(progress).map(|(slot, progress)| commit(store, slot, *progress, max_bytes)));
+        }
+        self.runtime.block_on(try_join_all(pending)).map(|_| ())
+    }
+}

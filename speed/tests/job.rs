@@ -1,0 +1,238 @@
+//! The continuous job on the embedded parts: whatever happens, every slot's states are the fold of
+//! the log from the generation's cut to the slot's offset, byte for byte.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anabranch_shared::catalog::{GenerationRecord, Record, Road};
+use anabranch_shared::event::{Decoder, JudgedEvents};
+use anabranch_shared::groups::Groups;
+use anabranch_shared::log::NewEvent;
+use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
+use anabranch_shared::project::Project;
+use anabranch_shared::realtime::{Select, Slot, StateRow};
+use anabranch_shared::view::ViewPlan;
+use anabranch_speed::{SpeedError, SpeedOptions, SpeedParts, run};
+use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog};
+use object_store::memory::InMemory;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+const PROJECT: &str = r#"
+[project]
+name = "shop"
+[sources.orders]
+topic = "orders"
+format = "json"
+event_time = "ts"
+lateness = "1 minute"
+partitions = 3
+[sources.orders.columns]
+uid = "VARCHAR NOT NULL"
+amount = "DECIMAL(18,2)"
+weight = "DOUBLE"
+ts = "TIMESTAMP NOT NULL"
+[views.spend]
+[views.users]
+"#;
+
+const SPEND: &str = "SELECT uid, window_start, count(*) AS n, sum(amount) AS spent, avg(weight) AS weight \
+                     FROM orders GROUP BY uid, tumble(ts, INTERVAL '10 seconds')";
+const USERS: &str = "SELECT uid, max(ts) AS seen, sum(weight) AS weight FROM orders WHERE amount > 0 GROUP BY uid";
+
+struct World {
+    _dir: tempfile::TempDir,
+    parts: SpeedParts,
+    options: SpeedOptions,
+    sent: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let project = Project::parse("anabranch.toml", PROJECT).unwrap();
+        let view = |sql| Arc::new(ViewPlan::parse("view.sql", sql, &project.sources).unwrap());
+        let parts = SpeedParts {
+            log: Arc::new(EmbeddedLog::open(dir.path().join("log.redb")).unwrap()),
+            store: Arc::new(EmbeddedStore::open(dir.path().join("realtime.redb")).unwrap()),
+            catalog: Arc::new(ObjectCatalog::new(Arc::new(InMemory::new()), "catalog")),
+            views: BTreeMap::from([("spend".to_owned(), view(SPEND)), ("users".to_owned(), view(USERS))]),
+        };
+        let options = SpeedOptions {
+            max_events: 37,
+            catalog_refresh: Duration::from_millis(20),
+            max_state_bytes: 20_000,
+            ..SpeedOptions::default()
+        };
+        Self { _dir: dir, parts, options, sent: 0 }
+    }
+
+    fn start(&self) -> (watch::Sender<bool>, JoinHandle<Result<(), SpeedError>>) {
+        let (stop, stopped) = watch::channel(false);
+        (stop, tokio::spawn(run(self.parts.clone(), self.options.clone(), stopped)))
+    }
+
+    /// Events of all kinds: in time, late, far in the future, malformed.
+    async fn send(&mut self, n: u64) {
+        self.parts.log.ensure_topic("orders", 3).await.unwrap();
+        let events = (self.sent..self.sent + n).map(|i| {
+            let second = i / 4 + (i * 7919) % 45;
+            let ts = match i % 29 {
+                13 => "2999-01-01T00:00:00Z".to_owned(),
+                17 => "2011-01-01T00:00:00Z".to_owned(),
+                _ => format!("2011-01-02T{:02}:{:02}:{:02}Z", second / 3600 % 24, second / 60 % 60, second % 60),
+            };
+            let payload = match i % 31 {
+                5 => "{not json".to_owned(),
+                _ => format!(r#"{{"uid":"u{}","amount":{}.25,"weight":{}e-3,"ts":"{ts}"}}"#, i % 11, i % 100, i * i % 977),
+            };
+            NewEvent { partition: Partition((i % 3) as u32), key: vec![], payload: payload.into_bytes(), origin: None }
+        });
+        self.parts.log.append("orders", events.collect()).await.unwrap();
+        self.sent += n;
+    }
+
+    async fn caught_up(&self, generation: u64) {
+        let bounds = self.parts.log.bounds("orders").await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        for view in self.parts.views.keys() {
+            for (partition, bounds) in &bounds {
+                let slot = Slot { view: view.clone(), generation: Generation(generation), partition: *partition };
+                loop {
+                    let progress = self.parts.store.progress(&slot).await.unwrap();
+                    if progress.is_some_and(|progress| progress.point.next >= bounds.end) {
+                        break;
+                    }
+                    assert!(Instant::now() < deadline, "{slot} did not catch up: {progress:?}");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        }
+    }
+
+    /// The fold of one partition between two points, in one piece.
+    async fn expected(&self, plan: &ViewPlan, partition: Partition, from: CutPoint, end: Offset) -> (Vec<StateRow>, CutPoint) {
+        let source = &plan.definition.source;
+        let mut reader = self.parts.log.reader("orders", &BTreeMap::from([(partition, Offset(0))])).await.unwrap();
+        let (mut groups, mut point) = (Groups::new(plan), CutPoint::default());
+        while point.next < end {
+            for chunk in reader.poll(1, Duration::from_secs(1)).unwrap() {
+                let judged = JudgedEvents::of_chunk(source, &Decoder::new(source), &chunk, point).unwrap();
+                if judged.from.next >= from.next {
+                    groups.lift(&plan.lift(&judged.applied().unwrap()).unwrap());
+                }
+                point = judged.point;
+            }
+        }
+        (groups.rows(), point)
+    }
+
+    /// I1 and I6 for every slot of a generation.
+    async fn check(&self, generation: u64, cut: &Cut) {
+        for (view, plan) in &self.parts.views {
+            for partition in (0..3).map(Partition) {
+                let slot = Slot { view: view.clone(), generation: Generation(generation), partition };
+                let mut stored = self.parts.store.read(&slot, &Select::default()).await.unwrap().unwrap();
+                stored.rows.sort_by(|a, b| (&a.key, a.pane).cmp(&(&b.key, b.pane)));
+                let point = stored.progress.point;
+                let (rows, expected) = self.expected(plan, partition, cut.point(partition), point.next).await;
+                assert_eq!(point, expected, "{slot}");
+                assert_eq!(stored.rows, rows, "{slot}");
+                let read = point.next.0 - cut.next(partition).0;
+                assert_eq!(stored.progress.outcomes.total(), read, "{slot}: every event has one outcome");
+            }
+        }
+    }
+
+    async fn serving(&self, view: &str) -> Option<Generation> {
+        self.parts.catalog.load().await.unwrap().view(view).serving
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stops_and_starts_leave_no_trace() {
+    let mut world = World::new();
+    for round in 0..6 {
+        let (stop, job) = world.start();
+        world.send(211).await;
+        if round % 2 == 0 {
+            world.caught_up(1).await;
+        }
+        stop.send_replace(true);
+        job.await.unwrap().unwrap();
+    }
+    let (stop, job) = world.start();
+    world.caught_up(1).await;
+    world.check(1, &Cut::default()).await;
+    assert_eq!(world.serving("spend").await, Some(Generation(1)));
+    stop.send_replace(true);
+    job.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_generation_catches_up_from_its_cut_and_takes_over() {
+    let mut world = World::new();
+    let (stop, job) = world.start();
+    world.send(900).await;
+    world.caught_up(1).await;
+    let mut cut = Cut::default();
+    for partition in (0..3).map(Partition) {
+        let plan = &world.parts.views["spend"];
+        let (_, point) = world.expected(plan, partition, CutPoint::default(), Offset(100 + u64::from(partition.0))).await;
+        cut.0.insert(partition, point);
+    }
+    for (view, plan) in &world.parts.views {
+        let record = GenerationRecord {
+            view: view.clone(),
+            generation: Generation(2),
+            road: Road::Batch,
+            definition: plan.definition.clone(),
+            fingerprint: plan.fingerprint.clone(),
+            cut: cut.clone(),
+            archive_version: None,
+            batch_view: None,
+            rows: 0,
+            promote: true,
+        };
+        let next = world.parts.catalog.load().await.unwrap().next;
+        assert!(world.parts.catalog.append(next, &Record::Published(Box::new(record))).await.unwrap());
+    }
+    world.send(300).await;
+    world.caught_up(2).await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while world.serving("users").await != Some(Generation(2)) || world.serving("spend").await != Some(Generation(2)) {
+        assert!(Instant::now() < deadline, "the swap did not happen");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.send(300).await;
+    world.caught_up(2).await;
+    world.check(2, &cut).await;
+    stop.send_replace(true);
+    job.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_job_fences_the_first() {
+    let mut world = World::new();
+    let (_stop, first) = world.start();
+    world.send(300).await;
+    world.caught_up(1).await;
+    let (stop, second) = world.start();
+    world.send(300).await;
+    let error = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            if first.is_finished() {
+                return first.await.unwrap().unwrap_err();
+            }
+            world.send(10).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let error = error.await.expect("the first job is fenced");
+    assert!(error.to_string().contains("another speed job took over"), "{error}");
+    world.caught_up(1).await;
+    world.check(1, &Cut::default()).await;
+    stop.send_replace(true);
+    second.await.unwrap().unwrap();
+}
