@@ -32,7 +32,8 @@ pub(crate) fn open(path: &Path, what: &str) -> Result<Database, String> {
     if let Some(folder) = folder {
         fs::create_dir_all(folder).map_err(|error| format!("its folder cannot be made: {error}"))?;
     }
-    let database = Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|error| refusal(path, what, error))?;
+    let database =
+        Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|error| refusal(path, what, error))?;
     // Only for the message that another process shows, so it may fail.
     let _ = fs::write(holder_file(path), std::process::id().to_string());
     Ok(database)

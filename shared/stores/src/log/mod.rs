@@ -20,7 +20,8 @@ fn check_bounds(
     for (&partition, &wanted) in from {
         let topic = topic.to_owned();
         // A partition that is not there holds nothing.
-        let Bounds { start, end } = bounds.get(&partition).copied().unwrap_or(Bounds { start: Offset(0), end: Offset(0) });
+        let Bounds { start, end } =
+            bounds.get(&partition).copied().unwrap_or(Bounds { start: Offset(0), end: Offset(0) });
         if wanted < start {
             return Err(LogError::Expired { topic, partition, wanted, start });
         }

@@ -97,11 +97,7 @@ impl Log for EmbeddedLog {
         self.run(move |shared| tables::ingested_rows(shared, &topic, &input)).await
     }
 
-    async fn reader(
-        &self,
-        topic: &str,
-        from: &BTreeMap<Partition, Offset>,
-    ) -> Result<Box<dyn LogReader>, LogError> {
+    async fn reader(&self, topic: &str, from: &BTreeMap<Partition, Offset>) -> Result<Box<dyn LogReader>, LogError> {
         super::check_bounds(topic, &self.bounds(topic).await?, from)?;
         let (name, shared, from) = (topic.to_owned(), Arc::clone(&self.shared), from.clone());
         let id = self.run(move |shared| tables::topic_id(shared, &name)).await?;

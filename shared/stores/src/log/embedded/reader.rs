@@ -8,6 +8,7 @@ use redb::{ReadOnlyTable, ReadableDatabase};
 
 use super::block::Block;
 use super::{Result, Shared, tables};
+use crate::file::Fault;
 
 pub(super) struct EmbeddedReader {
     shared: Arc<Shared>,
@@ -68,12 +69,12 @@ impl EmbeddedReader {
             if first > chunk.next.0 {
                 return Err(self.damaged(partition, chunk.next.0, "it is missing"));
             }
-            block.copy_to(&mut chunk, chunk.next.0, max - chunk.len());
+            block.copy_to(&mut chunk, max);
         }
         Ok(chunk)
     }
 
-    fn damaged(&self, partition: Partition, first: u64, cause: &str) -> crate::file::Fault<LogError> {
+    fn damaged(&self, partition: Partition, first: u64, cause: &str) -> Fault<LogError> {
         self.shared.damaged(format!("topic '{}' partition {partition}, block at {first}: {cause}", self.topic))
     }
 }

@@ -67,11 +67,7 @@ impl Log for KafkaLog {
         self.cluster.run(move |cluster| rows::highest(cluster, &topic, &input, bounds)).await
     }
 
-    async fn reader(
-        &self,
-        topic: &str,
-        from: &BTreeMap<Partition, Offset>,
-    ) -> Result<Box<dyn LogReader>, LogError> {
+    async fn reader(&self, topic: &str, from: &BTreeMap<Partition, Offset>) -> Result<Box<dyn LogReader>, LogError> {
         let bounds = self.bounds(topic).await?;
         super::check_bounds(topic, &bounds, from)?;
         Ok(Box::new(KafkaReader::new(&self.cluster, topic, from, &bounds)?))

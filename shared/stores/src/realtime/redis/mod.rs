@@ -1,0 +1,207 @@
+//! Redis 7 or later. Optimistic transactions (WATCH, MULTI, EXEC) and no scripts.
+//!
+//! | key, each after `anabranch:<project>:{<view>:<generation>:<partition>}:` | holds |
+//! |---|---|
+//! | `progress` | hash: epoch, next, max_event_time, outcomes, last_timestamp_ms, crc |
+//! | `panes` | sorted set of the pane starts there are, so that a time range finds its panes |
+//! | `pane:<start>` | hash: key bytes to sealed states |
+//!
+//! The hash tag `{…}` keeps the keys of a partition in one slot of a Redis Cluster.
+
+mod connections;
+mod keys;
+mod snapshot;
+
+use std::collections::BTreeMap;
+
+use anabranch_shared::position::{CutPoint, Pane};
+use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
+use async_trait::async_trait;
+use redis::{Cmd, Pipeline, Value, cmd, pipe};
+
+use super::stored::{admit, assert_forward, progress_fields, seal, taken_over, unseal};
+use connections::{Connections, Watching};
+use keys::Keys;
+
+/// Fields of one command; more go into further commands of the same transaction.
+const COMMAND_FIELDS: usize = 50_000;
+/// How often another writer may be faster before giving up for now.
+const ATTEMPTS: usize = 100;
+
+/// A real-time store in Redis.
+pub struct RedisStore {
+    project: String,
+    connections: Connections,
+}
+
+impl RedisStore {
+    /// Connects to `redis://[user:password@]host[:port][/database]` and refuses a server that may evict state. Projects
+    /// with different names share a server without seeing each other.
+    pub async fn connect(url: &str, project: &str) -> Result<Self, StoreError> {
+        let connections = Connections::open(url).await?;
+        Ok(Self { project: project.to_owned(), connections })
+    }
+
+    fn keys(&self, slot: &Slot) -> Keys {
+        Keys::new(&self.project, slot)
+    }
+
+    /// Takes over, or returns `None` when another writer was faster.
+    async fn try_acquire(&self, slot: &Slot, start: CutPoint) -> Result<Option<Progress>, StoreError> {
+        let keys = self.keys(slot);
+        let fields = keys.get_progress();
+        let (watching, stored) = self.connections.watch(&keys.progress, fields).await?;
+        let stored = snapshot::progress(slot, stored)?;
+        let start = Progress { point: start, ..Progress::default() };
+        let progress = taken_over(stored, start);
+        let mut write = pipe();
+        write.atomic().add_command(set_progress(&keys, &progress));
+        Ok(watching.exec(slot, &write).await?.then_some(progress))
+    }
+
+    /// Reads where the slot stands and stops at once when that is not `expected`.
+    async fn watch_expected(&self, slot: &Slot, keys: &Keys, expected: &Progress) -> Result<Watching<'_>, StoreError> {
+        let mut place = cmd("HMGET");
+        place.arg(&keys.progress).arg("epoch").arg("next");
+        let (watching, stored) = self.connections.watch(&keys.progress, place).await?;
+        match admit(slot, expected, snapshot::place(slot, stored)?) {
+            Ok(()) => Ok(watching),
+            Err(error) => {
+                watching.forget().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl RealtimeStore for RedisStore {
+    async fn acquire(&self, slot: &Slot, start: CutPoint) -> Result<Progress, StoreError> {
+        for _ in 0..ATTEMPTS {
+            if let Some(progress) = self.try_acquire(slot, start).await? {
+                return Ok(progress);
+            }
+        }
+        Err(self.connections.unavailable(format!("{slot}: others keep writing it")))
+    }
+
+    async fn commit(
+        &self,
+        slot: &Slot,
+        expected: &Progress,
+        progress: &Progress,
+        rows: &[StateRow],
+    ) -> Result<(), StoreError> {
+        assert_forward(expected, progress, rows);
+        let keys = self.keys(slot);
+        let write = commit_commands(&keys, progress, rows);
+        let watching = self.watch_expected(slot, &keys, expected).await?;
+        if watching.exec(slot, &write).await? {
+            return Ok(());
+        }
+        // Another writer came in between: reading again finds out which.
+        self.watch_expected(slot, &keys, expected).await?.forget().await;
+        Err(self.connections.unavailable(format!("{slot}: the progress was touched, but not moved, during a commit")))
+    }
+
+    async fn load(&self, slot: &Slot, groups: &[(Pane, &[u8])]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let keys = self.keys(slot);
+        let mut by_pane: BTreeMap<Pane, Vec<usize>> = BTreeMap::new();
+        for (index, (pane, _)) in groups.iter().enumerate() {
+            by_pane.entry(*pane).or_default().push(index);
+        }
+        let commands = by_pane.iter().flat_map(|(pane, indices)| {
+            let key = keys.pane(*pane);
+            indices.chunks(COMMAND_FIELDS).map(move |part| (key.clone(), part))
+        });
+        let (mut reads, mut order) = (pipe(), Vec::with_capacity(groups.len()));
+        for (key, part) in commands {
+            reads.cmd("HMGET").arg(key);
+            for index in part {
+                reads.arg(groups[*index].1);
+            }
+            order.extend_from_slice(part);
+        }
+        if order.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers: Vec<Vec<Option<Vec<u8>>>> = self.connections.read(&reads).await?;
+        let mut states = vec![None; groups.len()];
+        for (index, sealed) in order.into_iter().zip(answers.into_iter().flatten()) {
+            let (pane, key) = groups[index];
+            states[index] = sealed.map(|sealed| unseal(slot, pane, key, sealed)).transpose()?;
+        }
+        Ok(states)
+    }
+
+    async fn progress(&self, slot: &Slot) -> Result<Option<Progress>, StoreError> {
+        let mut reads = pipe();
+        reads.add_command(self.keys(slot).get_progress());
+        let [fields]: [Value; 1] = self.connections.read(&reads).await?;
+        snapshot::progress(slot, fields)
+    }
+
+    async fn read(&self, slot: &Slot, select: &Select) -> Result<Option<Snapshot>, StoreError> {
+        snapshot::read(&self.connections, &self.keys(slot), slot, select).await
+    }
+
+    async fn remove(&self, slot: &Slot) -> Result<(), StoreError> {
+        let keys = self.keys(slot);
+        for _ in 0..ATTEMPTS {
+            let mut panes = cmd("ZRANGE");
+            panes.arg(&keys.panes).arg(0).arg(-1);
+            let (watching, panes) = self.connections.watch(&keys.progress, panes).await?;
+            let mut write = pipe();
+            write.atomic().cmd("UNLINK").arg(&keys.progress).arg(&keys.panes);
+            for pane in snapshot::panes(slot, panes)? {
+                write.arg(keys.pane(pane));
+            }
+            if watching.exec(slot, &write).await? {
+                return Ok(());
+            }
+        }
+        Err(self.connections.unavailable(format!("{slot}: others keep writing it")))
+    }
+}
+
+fn commit_commands(keys: &Keys, progress: &Progress, rows: &[StateRow]) -> Pipeline {
+    let mut by_pane: BTreeMap<Pane, Vec<&StateRow>> = BTreeMap::new();
+    for row in rows {
+        by_pane.entry(row.pane).or_default().push(row);
+    }
+    let mut write = pipe();
+    write.atomic();
+    for (pane, rows) in &by_pane {
+        let key = keys.pane(*pane);
+        for rows in rows.chunks(COMMAND_FIELDS) {
+            write.add_command(set_states(&key, *pane, rows));
+        }
+    }
+    let panes: Vec<Pane> = by_pane.into_keys().collect();
+    for panes in panes.chunks(COMMAND_FIELDS) {
+        write.cmd("ZADD").arg(&keys.panes);
+        for pane in panes {
+            write.arg(pane.0).arg(pane.0);
+        }
+    }
+    write.add_command(set_progress(keys, progress));
+    write
+}
+
+fn set_states(key: &str, pane: Pane, rows: &[&StateRow]) -> Cmd {
+    let mut set = cmd("HSET");
+    set.arg(key);
+    for row in rows {
+        set.arg(&row.key).arg(seal(pane, &row.key, &row.states));
+    }
+    set
+}
+
+fn set_progress(keys: &Keys, progress: &Progress) -> Cmd {
+    let mut set = cmd("HSET");
+    set.arg(&keys.progress);
+    for (field, value) in progress_fields(progress) {
+        set.arg(field).arg(value.to_string());
+    }
+    set
+}

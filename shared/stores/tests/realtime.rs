@@ -1,0 +1,7 @@
+//! One contract for both real-time stores, and what each has for itself.
+
+mod realtime {
+    pub mod contract;
+    mod embedded;
+    mod redis;
+}

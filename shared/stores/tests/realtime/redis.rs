@@ -1,0 +1,181 @@
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use anabranch_infra::Redis;
+use anabranch_shared::position::{CutPoint, Offset, Pane};
+use anabranch_shared::realtime::{RealtimeStore, Select, StoreError};
+use anabranch_stores::RedisStore;
+use redis::Commands;
+
+use super::contract::{Store, advanced, row, slot};
+
+/// One server for all tests that leave it alone.
+fn url() -> String {
+    static REDIS: OnceLock<Redis> = OnceLock::new();
+    REDIS.get_or_init(|| Redis::start().unwrap()).url()
+}
+
+async fn in_redis() -> Store {
+    let url = tokio::task::spawn_blocking(url).await.unwrap();
+    Arc::new(RedisStore::connect(&url, "contract").await.unwrap())
+}
+
+crate::realtime_contract!(in_redis());
+
+async fn own_redis(settings: &'static [(&str, &str)]) -> Arc<Redis> {
+    Arc::new(tokio::task::spawn_blocking(|| Redis::start_with(settings).unwrap()).await.unwrap())
+}
+
+fn connection(url: &str) -> redis::Connection {
+    redis::Client::open(url).unwrap().get_connection().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_is_refused_by_name() {
+    let store = in_redis().await;
+    let slot = slot("flipped", 2);
+    let acquired = store.acquire(&slot, CutPoint::default()).await.unwrap();
+    store.commit(&slot, &acquired, &advanced(&acquired, 1), &[row(60, b"user", b"states")]).await.unwrap();
+    let pane = "anabranch:contract:{flipped:3:2}:pane:60";
+    let mut connection = connection(&url());
+    let mut value: Vec<u8> = connection.hget(pane, "user").unwrap();
+    value[2] ^= 1;
+    let _: () = connection.hset(pane, "user", value).unwrap();
+    let errors = [
+        store.read(&slot, &Select::default()).await.unwrap_err(),
+        store.load(&slot, &[(Pane(60), b"user")]).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("view 'flipped' generation 3 partition 2") && text.contains("key user"), "{text}");
+    }
+
+    let progress = "anabranch:contract:{flipped:3:2}:progress";
+    let _: () = connection.hset(progress, "next", 2).unwrap();
+    assert!(matches!(store.progress(&slot).await.unwrap_err(), StoreError::Damaged { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_share_a_server_without_seeing_each_other() {
+    let (one, two) = (in_redis().await, RedisStore::connect(&url(), "other").await.unwrap());
+    let slot = slot("shared", 0);
+    one.acquire(&slot, CutPoint::default()).await.unwrap();
+    assert_eq!(two.progress(&slot).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_evicts_is_refused() {
+    let redis = own_redis(&[("maxmemory-policy", "allkeys-lru")]).await;
+    let error = RedisStore::connect(&redis.url(), "p").await.err().unwrap();
+    assert!(matches!(error, StoreError::Unsafe { .. }), "{error}");
+    let cause = "maxmemory-policy is 'allkeys-lru', which drops state when memory is full; set it to noeviction";
+    assert!(error.to_string().contains(cause), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_is_found_where_config_is_forbidden() {
+    let redis = own_redis(&[("maxmemory-policy", "volatile-ttl")]).await;
+    let mut connection = connection(&redis.url());
+    let _: () = redis::cmd("ACL").arg(&["SETUSER", "default", "-config"]).query(&mut connection).unwrap();
+    let error = RedisStore::connect(&redis.url(), "p").await.err().unwrap();
+    assert!(error.to_string().contains("maxmemory-policy is 'volatile-ttl'"), "{error}");
+    let safe = own_redis(&[]).await;
+    let mut connection = self::connection(&safe.url());
+    let _: () = redis::cmd("ACL").arg(&["SETUSER", "default", "-config"]).query(&mut connection).unwrap();
+    assert!(RedisStore::connect(&safe.url(), "p").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_memory_refuses_the_whole_commit() {
+    let redis = own_redis(&[]).await;
+    let store = RedisStore::connect(&redis.url(), "p").await.unwrap();
+    let slot = slot("v", 0);
+    let acquired = store.acquire(&slot, CutPoint::default()).await.unwrap();
+    let committed = advanced(&acquired, 1);
+    store.commit(&slot, &acquired, &committed, &[row(0, b"k", b"before")]).await.unwrap();
+    let mut connection = connection(&redis.url());
+    let set = |connection: &mut redis::Connection, limit: &str| {
+        let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(limit).query(connection).unwrap();
+    };
+    set(&mut connection, "1");
+    let after = advanced(&committed, 1);
+    let error = store.commit(&slot, &committed, &after, &[row(0, b"k", b"after")]).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable { .. }) && error.to_string().contains("OOM"), "{error}");
+    let snapshot = store.read(&slot, &Select::default()).await.unwrap().unwrap();
+    assert_eq!((snapshot.progress, snapshot.rows), (committed, vec![row(0, b"k", b"before")]));
+    set(&mut connection, "0");
+    store.commit(&slot, &committed, &after, &[row(0, b"k", b"after")]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_replica_takes_no_commit() {
+    let redis = own_redis(&[]).await;
+    let store = RedisStore::connect(&redis.url(), "p").await.unwrap();
+    let slot = slot("v", 0);
+    let acquired = store.acquire(&slot, CutPoint::default()).await.unwrap();
+    let mut connection = connection(&redis.url());
+    let _: () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1").query(&mut connection).unwrap();
+    let error = store.commit(&slot, &acquired, &advanced(&acquired, 1), &[row(0, b"k", b"x")]).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable { .. }) && error.to_string().contains("READONLY"), "{error}");
+    let _: () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut connection).unwrap();
+    assert_eq!(store.progress(&slot).await.unwrap(), Some(acquired));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_is_unavailable_and_then_works_again() {
+    let redis = own_redis(&[]).await;
+    let store = RedisStore::connect(&redis.url(), "p").await.unwrap();
+    let slot = slot("v", 0);
+    let acquired = store.acquire(&slot, CutPoint::default()).await.unwrap();
+    let committed = advanced(&acquired, 1);
+    store.commit(&slot, &acquired, &committed, &[row(0, b"k", b"kept")]).await.unwrap();
+    redis.kill().unwrap();
+    let after = advanced(&committed, 1);
+    let begin = Instant::now();
+    for _ in 0..2 {
+        let error = store.commit(&slot, &committed, &after, &[]).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+        let error = store.read(&slot, &Select::default()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    tokio::task::spawn_blocking({
+        let redis = redis.clone();
+        move || redis.restart().unwrap()
+    })
+    .await
+    .unwrap();
+    let again = store.acquire(&slot, CutPoint::default()).await.unwrap();
+    assert_eq!(again.point.next, Offset(1));
+    store.commit(&slot, &again, &advanced(&again, 1), &[row(0, b"k", b"new")]).await.unwrap();
+    let snapshot = store.read(&slot, &Select::default()).await.unwrap().unwrap();
+    assert_eq!(snapshot.rows, [row(0, b"k", b"new")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_another_kind_is_damage_and_no_success() {
+    let store = in_redis().await;
+    let slot = slot("wrong-kind", 0);
+    let acquired = store.acquire(&slot, CutPoint::default()).await.unwrap();
+    let _: () = connection(&url()).set("anabranch:contract:{wrong-kind:3:0}:pane:5", "not a hash").unwrap();
+    let error = store.commit(&slot, &acquired, &advanced(&acquired, 1), &[row(5, b"k", b"x")]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_server_is_one_clear_line_without_the_password() {
+    let error = RedisStore::connect("redis://user:secret@127.0.0.1:1", "p").await.err().unwrap().to_string();
+    let (start, end) = ("real-time store 127.0.0.1:1 is not available: ", "; is Redis running? (see infra/README.md)");
+    assert!(error.starts_with(start) && error.ends_with(end) && !error.contains('\n'), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+    for url in [
+        "no url with a secret@",
+        "http://user:secret@host",
+        "rediss://user:secret@host",
+        "redis://user:secret@host:port",
+    ] {
+        let error = RedisStore::connect(url, "p").await.err().unwrap().to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
