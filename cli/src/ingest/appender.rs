@@ -1,0 +1,69 @@
+use std::collections::BTreeMap;
+
+use anabranch_shared::log::{Log, LogError, NewEvent, Origin};
+use anabranch_shared::partitioner::partition_of;
+use anabranch_shared::position::{Offset, Partition};
+
+use super::IngestReport;
+use super::progress::Progress;
+use super::row::Row;
+
+/// Appends the rows of one input.
+pub struct Appender<'a> {
+    log: &'a dyn Log,
+    topic: &'a str,
+    partitions: u32,
+    input: String,
+    /// Highest row that each partition already holds.
+    held: BTreeMap<Partition, u64>,
+    progress: &'a Progress,
+}
+
+impl<'a> Appender<'a> {
+    pub fn new(log: &'a dyn Log, topic: &'a str, partitions: u32, input: String, progress: &'a Progress) -> Self {
+        Self { log, topic, partitions, input, held: BTreeMap::new(), progress }
+    }
+
+    /// Leaves out from now on what the log already holds.
+    pub async fn resume(&mut self) -> Result<(), LogError> {
+        self.held = self.log.ingested_rows(self.topic, &self.input).await?;
+        Ok(())
+    }
+
+    /// Appends the rows that are not there yet and adds them to the report.
+    pub async fn append(&mut self, rows: Vec<Row>, report: &mut IngestReport) -> Result<(), LogError> {
+        let taken = rows.len() as u64;
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            let partition = self.partition(&row);
+            if self.held.get(&partition).is_some_and(|highest| row.number <= *highest) {
+                report.skipped += 1;
+                continue;
+            }
+            report.rows += 1;
+            report.bytes += row.payload.len() as u64;
+            report.malformed += u64::from(row.malformed);
+            events.push(self.event(partition, row));
+        }
+        if !events.is_empty() {
+            for (partition, offset) in self.log.append(self.topic, events).await? {
+                report.partitions.insert(partition, Offset(offset.0 + 1));
+            }
+        }
+        self.progress.advance(taken);
+        Ok(())
+    }
+
+    /// Rows without a key are spread evenly, and the same way in every run.
+    fn partition(&self, row: &Row) -> Partition {
+        match row.key.as_slice() {
+            [] => Partition((row.number % u64::from(self.partitions)) as u32),
+            key => partition_of(key, self.partitions),
+        }
+    }
+
+    fn event(&self, partition: Partition, row: Row) -> NewEvent {
+        let origin = Some(Origin { input: self.input.clone(), row: row.number });
+        NewEvent { partition, key: row.key, payload: row.payload, origin }
+    }
+}

@@ -1,0 +1,104 @@
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anabranch_shared::project::Source;
+use anyhow::{Context, bail, ensure};
+use flate2::read::MultiGzDecoder;
+
+use super::row::Rows;
+use super::{csv, ndjson, parquet};
+
+/// A file to ingest.
+#[derive(Clone)]
+pub struct Input {
+    /// The file's name without its folder, which may differ between two runs.
+    pub name: String,
+    size_bytes: u64,
+    format: Format,
+    gzip: bool,
+    content: Content,
+}
+
+#[derive(Clone, Copy)]
+enum Format {
+    Csv,
+    Ndjson,
+    Parquet,
+}
+
+#[derive(Clone)]
+enum Content {
+    File(PathBuf),
+    Memory(Arc<[u8]>),
+}
+
+impl Input {
+    /// The file at `path`, its format told by its name.
+    pub fn file(path: &Path) -> anyhow::Result<Self> {
+        let metadata = path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(metadata.is_file(), "{} is not a file; name the files in it", path.display());
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (format, gzip) = format_of(&name)?;
+        Ok(Self { name, size_bytes: metadata.len(), format, gzip, content: Content::File(path.to_owned()) })
+    }
+
+    /// A gzipped CSV file in memory.
+    pub fn csv_gz(name: &str, gz: &[u8]) -> Self {
+        let (size_bytes, content) = (gz.len() as u64, Content::Memory(gz.into()));
+        Self { name: name.to_owned(), size_bytes, format: Format::Csv, gzip: true, content }
+    }
+
+    /// What the log knows the file by: the same in every run over the same file.
+    pub fn identity(&self) -> String {
+        format!("{}:{}", self.name, self.size_bytes)
+    }
+
+    /// Reads the whole file and returns how many rows it has, or what is malformed in it.
+    pub fn check(&self, source: &Source) -> anyhow::Result<u64> {
+        match self.format {
+            Format::Csv => csv::check(source, self),
+            Format::Ndjson => ndjson::check(self),
+            Format::Parquet => parquet::check(self),
+        }
+    }
+
+    /// The rows as events, in the order of the file.
+    pub fn rows<'a>(&self, source: &'a Source) -> anyhow::Result<Rows<'a>> {
+        Ok(match self.format {
+            Format::Csv => Box::new(csv::rows(source, self)?),
+            Format::Ndjson => Box::new(ndjson::rows(source, self)?),
+            Format::Parquet => Box::new(parquet::rows(source, self)?),
+        })
+    }
+
+    /// The text of the file, decompressed.
+    pub fn open(&self) -> anyhow::Result<Box<dyn Read>> {
+        let raw: Box<dyn Read> = match &self.content {
+            Content::File(path) => Box::new(File::open(path)?),
+            Content::Memory(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
+        };
+        Ok(if self.gzip { Box::new(MultiGzDecoder::new(raw)) } else { raw })
+    }
+
+    /// The file itself, for formats that are read out of order.
+    pub fn open_file(&self) -> anyhow::Result<File> {
+        match &self.content {
+            Content::File(path) => Ok(File::open(path)?),
+            Content::Memory(_) => bail!("{} can only be read from a file", self.name),
+        }
+    }
+}
+
+fn format_of(name: &str) -> anyhow::Result<(Format, bool)> {
+    let lower = name.to_ascii_lowercase();
+    let (stem, gzip) = lower.strip_suffix(".gz").map_or((lower.as_str(), false), |stem| (stem, true));
+    let format = match stem.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("csv") => Format::Csv,
+        Some("ndjson" | "jsonl") => Format::Ndjson,
+        Some("parquet") if !gzip => Format::Parquet,
+        _ => bail!("{name} is of no known format; name it .csv, .ndjson or .jsonl (each also with .gz) or .parquet"),
+    };
+    Ok((format, gzip))
+}

@@ -1,0 +1,148 @@
+//! Files into the log: the rows of CSV, NDJSON and Parquet files become JSON events.
+//!
+//! Every event carries the name and size of its file and its row, so that an interrupted ingest can
+//! be continued: each partition receives its rows in the order of the file, so what a partition
+//! already holds of a file is a prefix, and the rest is what lies above its highest row.
+//!
+//! All files are read through once before the first row is appended. A malformed file is refused
+//! whole: once it is mended it has another size and is another input, so rows that had been taken
+//! from it would be there twice.
+
+mod appender;
+mod csv;
+mod input;
+mod ndjson;
+mod parquet;
+mod progress;
+mod quotes;
+mod reading;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anabranch_shared::log::Log;
+use anabranch_shared::position::{Offset, Partition};
+use anabranch_shared::project::Source;
+use anyhow::{Context, ensure};
+use serde::Serialize;
+
+use appender::Appender;
+use input::Input;
+use progress::Progress;
+
+/// What to take and how.
+#[derive(Clone, Debug)]
+pub struct IngestOptions {
+    /// Leave out the rows that the log already holds of a file.
+    pub resume: bool,
+    /// Which rows of each file to take, from 0, the header not counted.
+    pub rows: Range<u64>,
+    /// Show a progress bar on stderr if that is a terminal.
+    pub progress: bool,
+}
+
+impl Default for IngestOptions {
+    fn default() -> Self {
+        Self { resume: false, rows: 0..u64::MAX, progress: false }
+    }
+}
+
+/// What an ingest has done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct IngestReport {
+    /// Rows appended.
+    pub rows: u64,
+    /// Their size as events.
+    pub bytes: u64,
+    /// Rows left out because the log already holds them.
+    pub skipped: u64,
+    /// Rows appended although they are not JSON objects; they will be rejected when they are decoded.
+    pub malformed: u64,
+    pub seconds: f64,
+    /// Where each partition goes on: everything that was ingested lies below.
+    pub partitions: BTreeMap<Partition, Offset>,
+}
+
+/// Appends the rows of `files` to the source's topic, which is made if it is not there.
+pub async fn ingest(
+    log: &dyn Log,
+    source: &Source,
+    files: &[PathBuf],
+    options: &IngestOptions,
+) -> anyhow::Result<IngestReport> {
+    let inputs = files.iter().map(|path| Input::file(path)).collect::<anyhow::Result<_>>()?;
+    ingest_inputs(log, source, inputs, options).await
+}
+
+/// The same from a gzipped CSV file in memory; its events are those of a file of that name and size.
+pub async fn ingest_csv_bytes(
+    log: &dyn Log,
+    source: &Source,
+    name: &str,
+    gz: &[u8],
+    options: &IngestOptions,
+) -> anyhow::Result<IngestReport> {
+    ingest_inputs(log, source, vec![Input::csv_gz(name, gz)], options).await
+}
+
+async fn ingest_inputs(
+    log: &dyn Log,
+    source: &Source,
+    inputs: Vec<Input>,
+    options: &IngestOptions,
+) -> anyhow::Result<IngestReport> {
+    let started = Instant::now();
+    check_distinct(&inputs)?;
+    let source = Arc::new(source.clone());
+    let rows = reading::check_all(&source, &inputs, &options.rows).await?;
+    let progress = Progress::new(options.progress, rows);
+    let partitions = log.ensure_topic(&source.topic, source.partitions).await?;
+    let mut report = IngestReport::default();
+    for input in inputs {
+        let name = input.name.clone();
+        let appender = Appender::new(log, &source.topic, partitions, input.identity(), &progress);
+        take(appender, &source, input, options, &mut report).await.with_context(|| format!("ingesting {name}"))?;
+    }
+    for (partition, bounds) in log.bounds(&source.topic).await? {
+        report.partitions.entry(partition).or_insert(bounds.end);
+    }
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+async fn take(
+    mut appender: Appender<'_>,
+    source: &Arc<Source>,
+    input: Input,
+    options: &IngestOptions,
+    report: &mut IngestReport,
+) -> anyhow::Result<()> {
+    if options.resume {
+        appender.resume().await?;
+    }
+    let mut reading = reading::start(Arc::clone(source), input, options.rows.clone());
+    while let Some(rows) = reading.next().await? {
+        appender.append(rows, report).await?;
+    }
+    Ok(())
+}
+
+/// Two inputs that the log cannot tell apart could not be continued.
+fn check_distinct(inputs: &[Input]) -> anyhow::Result<()> {
+    let mut seen = BTreeSet::new();
+    for input in inputs {
+        ensure!(
+            seen.insert(input.identity()),
+            "two of the files are named {} and have the same size, so the log could not tell their rows apart; \
+             rename one, or ingest them one by one",
+            input.name
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! An ingest that was cut short and is continued appends every row exactly once.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anabranch_shared::log::{Log, NewEvent, Origin};
+use anabranch_shared::position::Partition;
+
+use super::Bed;
+use crate::ingest::{IngestOptions, ingest};
+
+const PARTITIONS: u32 = 3;
+const ROWS: u64 = 9_000;
+
+fn options(resume: bool, rows: std::ops::Range<u64>) -> IngestOptions {
+    IngestOptions { resume, rows, progress: false }
+}
+
+fn orders(bed: &Bed, name: &str) -> PathBuf {
+    let rows = (0..ROWS).map(|row| format!("user{},{row},2011-10-06T16:20:00Z\n", row * 7 % 1_000));
+    bed.file(name, format!("id,n,ts\n{}", rows.collect::<String>()))
+}
+
+/// The distinct events, after checking that none is there twice.
+async fn distinct(bed: &Bed) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for partition in 0..PARTITIONS {
+        for event in bed.payloads(Partition(partition)).await {
+            assert!(all.insert(event.clone()), "{event} is there twice");
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn every_row_is_there_once_wherever_it_was_cut() {
+    for key in [&["id"][..], &[], &["id", "n"]] {
+        for cut in [0, 1, 4_000, 8_999, ROWS] {
+            let bed = Bed::new(PARTITIONS, key);
+            let file = orders(&bed, "orders.csv");
+            bed.ingest(&file, &options(false, 0..cut)).await.unwrap();
+            let report = bed.ingest(&file, &options(true, 0..u64::MAX)).await.unwrap();
+            assert_eq!((report.rows, report.skipped), (ROWS - cut, cut), "{key:?} {cut}");
+            assert_eq!(distinct(&bed).await.len() as u64, ROWS);
+            let bounds = bed.log.bounds("orders").await.unwrap();
+            let ends = bounds.into_iter().map(|(partition, bounds)| (partition, bounds.end)).collect();
+            assert_eq!(report.partitions, ends, "the report names every partition");
+        }
+    }
+}
+
+#[tokio::test]
+async fn partitions_that_are_cut_at_different_rows_are_continued_each_at_its_own() {
+    let (whole, torn) = (Bed::new(PARTITIONS, &["id"]), Bed::new(PARTITIONS, &["id"]));
+    let file = orders(&whole, "orders.csv");
+    whole.ingest(&file, &options(false, 0..ROWS)).await.unwrap();
+    let input = format!("orders.csv:{}", file.metadata().unwrap().len());
+    torn.log.ensure_topic("orders", PARTITIONS).await.unwrap();
+    for (partition, taken) in [(Partition(0), 100), (Partition(2), 5)] {
+        let payloads = whole.payloads(partition).await.into_iter().take(taken);
+        torn.log.append("orders", payloads.map(|payload| event(partition, &input, payload)).collect()).await.unwrap();
+    }
+    let report = torn.ingest(&orders(&torn, "orders.csv"), &options(true, 0..u64::MAX)).await.unwrap();
+    assert_eq!((report.rows, report.skipped), (ROWS - 105, 105));
+    assert_eq!(distinct(&torn).await, distinct(&whole).await);
+}
+
+fn event(partition: Partition, input: &str, payload: String) -> NewEvent {
+    let row = serde_json::from_str::<serde_json::Value>(&payload).unwrap()["n"].as_u64().unwrap();
+    let origin = Some(Origin { input: input.to_owned(), row });
+    NewEvent { partition, key: vec![], payload: payload.into_bytes(), origin }
+}
+
+#[tokio::test]
+async fn without_resume_a_file_is_appended_again_and_another_file_always_is() {
+    let bed = Bed::new(PARTITIONS, &["id"]);
+    let file = orders(&bed, "orders.csv");
+    for expected in [ROWS, ROWS] {
+        assert_eq!(bed.ingest(&file, &options(false, 0..u64::MAX)).await.unwrap().rows, expected);
+    }
+    let other = orders(&bed, "other.csv");
+    assert_eq!(bed.ingest(&other, &options(true, 0..u64::MAX)).await.unwrap().rows, ROWS);
+}
+
+#[tokio::test]
+async fn two_files_that_the_log_could_not_tell_apart_are_refused() {
+    let bed = Bed::new(PARTITIONS, &["id"]);
+    let file = orders(&bed, "orders.csv");
+    let twice = ingest(&bed.log, &bed.source, &[file.clone(), file], &options(false, 0..u64::MAX)).await;
+    assert!(twice.unwrap_err().to_string().contains("orders.csv"));
+}
