@@ -1,1 +1,46 @@
-fn main() {}
+//! `anabranch`: the one binary that puts the layers together.
+
+mod api;
+mod args;
+mod commands;
+mod hold;
+mod ingest;
+mod output;
+mod parts;
+mod project;
+mod shutdown;
+
+use std::process::ExitCode;
+
+use anabranch_shared::project::ProjectError;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Cli;
+
+/// Exit code for input that the user has to mend; nothing was written.
+const BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    init_tracing();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(commands::run(cli)),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let bad_input = error.is::<ProjectError>() || error.is::<commands::BadInput>();
+            ExitCode::from(if bad_input { BAD_INPUT } else { 1 })
+        }
+    }
+}
+
+/// Progress and warnings go to stderr; `ANABRANCH_LOG` sets the level, for example `info`.
+fn init_tracing() {
+    let filter = EnvFilter::try_from_env("ANABRANCH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

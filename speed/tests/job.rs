@@ -56,7 +56,7 @@ impl World {
         let parts = SpeedParts {
             log: Arc::new(EmbeddedLog::open(dir.path().join("log.redb")).unwrap()),
             store: Arc::new(EmbeddedStore::open(dir.path().join("realtime.redb")).unwrap()),
-            catalog: Arc::new(ObjectCatalog::new(Arc::new(InMemory::new()), "catalog")),
+            catalog: Arc::new(ObjectCatalog::new(Arc::new(InMemory::new()), "")),
             views: BTreeMap::from([("spend".to_owned(), view(SPEND)), ("users".to_owned(), view(USERS))]),
         };
         let options = SpeedOptions {

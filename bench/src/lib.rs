@@ -1,1 +1,0 @@
-//! anabranch-bench

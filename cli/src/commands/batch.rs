@@ -1,0 +1,89 @@
+//! `anabranch batch`: the nightly run.
+
+use anabranch_batch::{Published, RunOptions, Schedule, promote_if_covered};
+use anabranch_shared::catalog::Mode;
+use anyhow::Context;
+use serde::Serialize;
+use serde_json::json;
+
+use super::archive::archive_all;
+use crate::args::{BatchArgs, Global};
+use crate::output::Output;
+use crate::parts::Parts;
+use crate::project::LoadedProject;
+use crate::shutdown;
+
+/// What a run did for one view.
+#[derive(Clone, Debug, Serialize)]
+pub struct ViewRun {
+    pub view: String,
+    pub generation: u64,
+    pub road: anabranch_shared::catalog::Road,
+    pub rows: u64,
+    /// Whether this run published it; otherwise it was there already.
+    pub published: bool,
+    /// Whether it already answers; otherwise the speed layer swaps once it has caught up.
+    pub promoted: bool,
+}
+
+pub async fn run(global: &Global, args: BatchArgs, output: Output) -> anyhow::Result<()> {
+    let loaded = LoadedProject::load(global)?;
+    if let Some(view) = &args.view {
+        super::known_view(&loaded.project, view)?;
+    }
+    let schedule = args.schedule.as_deref().map(str::parse::<Schedule>).transpose();
+    let schedule = schedule.map_err(|error| super::BadInput(error.to_string()))?;
+    let parts = Parts::open(loaded, "batch").await?;
+    match schedule {
+        None => print(&run_once(&parts, &args).await?, output),
+        Some(schedule) => {
+            let (_stop, stopped) = shutdown::on_signal()?;
+            if let Some(next) = schedule.next_after(chrono::Utc::now()) {
+                eprintln!("first run at {next}; Ctrl-C stops");
+            }
+            schedule.run(stopped, || async { print(&run_once(&parts, &args).await?, output) }).await;
+            Ok(())
+        }
+    }
+}
+
+/// Archives, recomputes and publishes every Lambda view, or the one that is named.
+pub async fn run_once(parts: &Parts, args: &BatchArgs) -> anyhow::Result<Vec<ViewRun>> {
+    archive_all(parts).await?;
+    let is_wanted = |view: &String| match &args.view {
+        Some(named) => named == view,
+        None => parts.loaded.project.views[view].mode == Mode::Lambda,
+    };
+    let wanted: Vec<_> = parts.loaded.views.clone().into_iter().filter(|(view, _)| is_wanted(view)).collect();
+    let options = RunOptions { full: args.full, promote: !args.no_promote, ..RunOptions::default() };
+    let mut runs = Vec::new();
+    for run in anabranch_batch::run(&parts.root, parts.catalog.as_ref(), &wanted, &options).await {
+        let published = run.outcome.with_context(|| format!("view '{}'", run.view))?;
+        let promoted = promote_if_covered(parts.catalog.as_ref(), parts.store.as_ref(), &run.view).await?;
+        runs.push(view_run(published, promoted.is_some()));
+    }
+    Ok(runs)
+}
+
+fn view_run(published: Published, promoted: bool) -> ViewRun {
+    let (record, new) = match published {
+        Published::New(record) => (record, true),
+        Published::Already(record) => (record, false),
+    };
+    ViewRun {
+        view: record.view,
+        generation: record.generation.0,
+        road: record.road,
+        rows: record.rows,
+        published: new,
+        promoted,
+    }
+}
+
+fn print(runs: &[ViewRun], output: Output) -> anyhow::Result<()> {
+    let line = |run: &ViewRun| {
+        let what = if run.published { "published" } else { "already published" };
+        format!("{}: {what} generation {} with {} groups", run.view, run.generation, run.rows)
+    };
+    output.print(&json!({ "views": runs }), || runs.iter().map(line).collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,97 @@
+//! `anabranch doctor`: what is wrong and how to mend it.
+
+use anabranch_batch::Archive;
+use anyhow::bail;
+use serde_json::{Value, json};
+
+use crate::args::Global;
+use crate::hold::holder;
+use crate::output::{Output, table};
+use crate::parts::Parts;
+use crate::project::LoadedProject;
+
+/// Findings in the order in which one would look.
+struct Examination(Vec<Value>);
+
+impl Examination {
+    fn note(&mut self, what: &str, outcome: Result<String, String>) {
+        let (ok, text) = match outcome {
+            Ok(text) => (true, text),
+            Err(text) => (false, text),
+        };
+        self.0.push(json!({ "check": what, "ok": ok, "finding": text }));
+    }
+
+    fn healthy(&self) -> bool {
+        self.0.iter().all(|finding| finding["ok"] == true)
+    }
+}
+
+pub async fn run(global: &Global, output: Output) -> anyhow::Result<()> {
+    let mut examination = Examination(Vec::new());
+    examine(global, &mut examination).await;
+    let columns = ["check", "ok", "finding"].map(str::to_owned);
+    output.print(&json!({ "healthy": examination.healthy(), "checks": examination.0 }), || table(&columns, &examination.0))?;
+    if !examination.healthy() {
+        bail!("something is wrong; see the findings");
+    }
+    Ok(())
+}
+
+async fn examine(global: &Global, examination: &mut Examination) {
+    let loaded = match LoadedProject::load(global) {
+        Ok(loaded) => loaded,
+        Err(error) => return examination.note("project", Err(error.to_string())),
+    };
+    examination.note("project", Ok(format!("{} views over {} sources", loaded.views.len(), loaded.project.sources.len())));
+    if let Some(holder) = holder(&loaded.root()) {
+        let text = format!("held by process {} (anabranch {}); ask its API: {:?}", holder.pid, holder.command, holder.api);
+        return examination.note("embedded parts", Ok(text));
+    }
+    match Parts::open(loaded, "doctor").await {
+        Ok(parts) => examine_parts(&parts, examination).await,
+        Err(error) => examination.note("log, real-time store and catalog", Err(format!("{error:#}"))),
+    }
+}
+
+async fn examine_parts(parts: &Parts, examination: &mut Examination) {
+    examination.note("log, real-time store and catalog", Ok("all answer".to_owned()));
+    for source in parts.loaded.project.sources.values() {
+        let what = format!("source '{}'", source.name);
+        match examine_source(parts, source).await {
+            Ok(text) => examination.note(&what, Ok(text)),
+            Err(error) => examination.note(&what, Err(format!("{error:#}"))),
+        }
+    }
+    let catalog = match parts.catalog.load().await {
+        Ok(catalog) => catalog,
+        Err(error) => return examination.note("catalog", Err(error.to_string())),
+    };
+    for (view, plan) in &parts.loaded.views {
+        let generations = catalog.view(view);
+        let finding = match generations.serving() {
+            None => Err("no generation answers; run `anabranch speed`, `batch` or `replay`".to_owned()),
+            Some(record) if record.fingerprint != plan.fingerprint => {
+                Err("the SQL or the source has changed since; run `anabranch batch` or `anabranch replay`".to_owned())
+            }
+            Some(record) => Ok(format!("generation {} answers, {:?}", record.generation, record.road.mode())),
+        };
+        examination.note(&format!("view '{view}'"), finding);
+    }
+}
+
+/// Whether retention has removed events that neither archive nor views have seen.
+async fn examine_source(parts: &Parts, source: &anabranch_shared::project::Source) -> anyhow::Result<String> {
+    let bounds = parts.log.bounds(&source.topic).await?;
+    let archive = Archive::open(&parts.root, source).await?;
+    let cut = archive.map(|archive| archive.cut().clone()).unwrap_or_default();
+    let mut behind = 0;
+    for (partition, bounds) in &bounds {
+        let next = cut.next(*partition);
+        if bounds.start > next {
+            bail!("partition {partition}: events {next}..{} were removed by retention before they were archived", bounds.start);
+        }
+        behind += bounds.end.0.saturating_sub(next.0);
+    }
+    Ok(format!("{} partitions, archive {behind} events behind", bounds.len()))
+}

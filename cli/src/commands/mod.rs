@@ -1,0 +1,72 @@
+//! The commands, one file each.
+
+mod archive;
+mod batch;
+mod check;
+mod demo;
+mod doctor;
+mod generations;
+mod ingest;
+mod init;
+mod query;
+mod replay;
+mod serve;
+mod speed;
+mod status;
+mod verify;
+
+use std::fmt;
+
+use anabranch_shared::project::{Project, Source};
+
+use crate::args::{Cli, Command};
+use crate::output::Output;
+
+/// Something on the command line that the user has to mend; exit code 2.
+#[derive(Debug)]
+pub struct BadInput(pub String);
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadInput {}
+
+/// Runs the command.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    let (global, output) = (&cli.global, Output { json: cli.global.json });
+    match cli.command {
+        Command::Init { dir } => init::run(&dir, output),
+        Command::Check => check::run(global, output),
+        Command::Demo(args) => demo::run(global, args, output).await,
+        Command::Dev(args) => serve::dev(global, args).await,
+        Command::Ingest(args) => ingest::run(global, args, output).await,
+        Command::Archive { follow } => archive::run(global, follow, output).await,
+        Command::Batch(args) => batch::run(global, args, output).await,
+        Command::Speed => speed::run(global).await,
+        Command::Serve(args) => serve::run(global, args).await,
+        Command::Replay { view, no_promote } => replay::run(global, &view, !no_promote, output).await,
+        Command::Generations { view } => generations::list(global, &view, output).await,
+        Command::Promote { view, generation } => generations::promote(global, &view, generation, output).await,
+        Command::Rollback { view } => generations::rollback(global, &view, output).await,
+        Command::Query(args) => query::run(global, args, output).await,
+        Command::Verify { view } => verify::run(global, view.as_deref(), output).await,
+        Command::Status => status::run(global, output).await,
+        Command::Doctor => doctor::run(global, output).await,
+    }
+}
+
+/// The source of this name.
+fn source<'a>(project: &'a Project, name: &str) -> Result<&'a Source, BadInput> {
+    let known = || project.sources.keys().cloned().collect::<Vec<_>>().join(", ");
+    project.sources.get(name).ok_or_else(|| BadInput(format!("unknown source '{name}'\n  help: the sources are {}", known())))
+}
+
+/// Checks that the project has this view.
+fn known_view(project: &Project, name: &str) -> Result<(), BadInput> {
+    let known = || project.views.keys().cloned().collect::<Vec<_>>().join(", ");
+    let found = project.views.contains_key(name);
+    found.then_some(()).ok_or_else(|| BadInput(format!("unknown view '{name}'\n  help: the views are {}", known())))
+}

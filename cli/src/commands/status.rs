@@ -1,0 +1,34 @@
+//! `anabranch status`: where every view stands.
+
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::args::Global;
+use crate::output::Output;
+
+pub async fn run(global: &Global, output: Output) -> anyhow::Result<()> {
+    let api = Api::of(global, "status").await?;
+    let views = api.get("/v1/views", &[]).await?;
+    let mut rows = Vec::new();
+    for view in views["views"].as_array().into_iter().flatten() {
+        let name = view["view"].as_str().unwrap_or_default();
+        rows.push(summary(&api.get(&format!("/v1/views/{name}"), &[]).await?));
+    }
+    let columns = ["view", "generation", "mode", "watermark", "lag", "applied", "late", "far_future", "rejected"];
+    output.table(&json!({ "views": rows }), &columns.map(str::to_owned), &rows)
+}
+
+fn summary(view: &Value) -> Value {
+    let outcomes = &view["outcomes"];
+    json!({
+        "view": view["view"],
+        "generation": view["serving"],
+        "mode": view["mode"],
+        "watermark": view["watermark"],
+        "lag": view["lag"],
+        "applied": outcomes["applied"],
+        "late": outcomes["late"],
+        "far_future": outcomes["far_future"],
+        "rejected": outcomes["rejected"],
+    })
+}

@@ -1,0 +1,58 @@
+//! The real parts that a project names: log, real-time store and catalog.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anabranch_shared::catalog::CatalogStore;
+use anabranch_shared::log::Log;
+use anabranch_shared::realtime::RealtimeStore;
+use anabranch_speed::SpeedParts;
+use anabranch_stores::{EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, RedisStore};
+use anyhow::Context;
+use object_store::local::LocalFileSystem;
+
+use crate::hold::Hold;
+use crate::project::LoadedProject;
+
+/// Everything that a command works with.
+pub struct Parts {
+    pub loaded: LoadedProject,
+    pub root: PathBuf,
+    pub log: Arc<dyn Log>,
+    pub store: Arc<dyn RealtimeStore>,
+    pub catalog: Arc<dyn CatalogStore>,
+    /// Held while an embedded part is open.
+    pub hold: Option<Hold>,
+}
+
+impl Parts {
+    /// Opens what the project names; `command` is told to others who want the embedded parts.
+    pub async fn open(loaded: LoadedProject, command: &str) -> anyhow::Result<Self> {
+        let root = loaded.root();
+        std::fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
+        let project = &loaded.project;
+        let embedded = project.brokers.is_none() || project.redis.is_none();
+        let hold = embedded.then(|| Hold::take(&root, command)).transpose()?;
+        let log: Arc<dyn Log> = match &project.brokers {
+            Some(brokers) => Arc::new(KafkaLog::connect(brokers).await?),
+            None => Arc::new(EmbeddedLog::open(root.join("log.redb"))?),
+        };
+        let store: Arc<dyn RealtimeStore> = match &project.redis {
+            Some(url) => Arc::new(RedisStore::connect(url, &project.name).await?),
+            None => Arc::new(EmbeddedStore::open(root.join("realtime.redb"))?),
+        };
+        let folder = LocalFileSystem::new_with_prefix(&root).with_context(|| format!("cannot open {}", root.display()))?;
+        let catalog = Arc::new(ObjectCatalog::new(Arc::new(folder), ""));
+        Ok(Self { loaded, root, log, store, catalog, hold })
+    }
+
+    /// What the speed layer needs of them.
+    pub fn speed(&self) -> SpeedParts {
+        SpeedParts {
+            log: self.log.clone(),
+            store: self.store.clone(),
+            catalog: self.catalog.clone(),
+            views: self.loaded.views.clone(),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Bad input: an error with file, line, column and what to do, exit code 2, nothing written; and
+//! one clear line for parts that are missing or wrong.
+
+mod support;
+
+use std::net::TcpListener;
+
+use anabranch_infra::Redis;
+use support::{output, project};
+
+const PROJECT: &str = r#"[project]
+name = "shop"
+[sources.orders]
+topic = "orders"
+format = "json"
+event_time = "ts"
+lateness = "10 minutes"
+[sources.orders.columns]
+uid = "VARCHAR NOT NULL"
+amount = "DECIMAL(18,2)"
+ts = "TIMESTAMP NOT NULL"
+[views.spend]
+"#;
+const VIEW: &str = "SELECT uid, sum(amount) AS spent\nFROM orders\nGROUP BY uid, tumble(ts, INTERVAL '1 minute')\n";
+
+/// Runs `check` on the project with one thing changed; returns the error.
+fn refused(toml: (&str, &str), view: (&str, &str)) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(PROJECT.contains(toml.0) && VIEW.contains(view.0));
+    project(dir.path(), &PROJECT.replacen(toml.0, toml.1, 1), &[("spend", &VIEW.replacen(view.0, view.1, 1))]);
+    let folder = dir.path().to_str().unwrap();
+    for command in ["check", "speed", "batch"] {
+        let output = output(&[command, "--project", folder]);
+        assert_eq!(output.status.code(), Some(2), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(!dir.path().join("data").exists(), "nothing is written");
+    String::from_utf8(output(&["check", "--project", folder]).stderr).unwrap()
+}
+
+const SAME: (&str, &str) = ("", "");
+
+#[test]
+fn mistakes_in_the_project_file_have_a_place() {
+    let error = refused(("lateness = \"10 minutes\"\n", ""), SAME);
+    assert!(error.contains("anabranch.toml:3:") && error.contains("lateness") && error.contains("help:"), "{error}");
+    let error = refused(("topic", "topc"), SAME);
+    assert!(error.contains("anabranch.toml:4:1") && error.contains("topc"), "{error}");
+    let error = refused(("VARCHAR", "VARCHR"), SAME);
+    assert!(error.contains("anabranch.toml:9:7"), "{error}");
+}
+
+#[test]
+fn mistakes_in_a_view_have_a_place() {
+    for (from, to, place, words) in [
+        ("sum(amount)", "sum(amont)", "spend.sql:1:17", "amont"),
+        ("SELECT", "SELEC", "spend.sql:1:1", "SELEC"),
+        ("FROM orders", "FROM oders", "spend.sql:2:6", "orders"),
+        ("GROUP BY uid", "GROUP BY uid,,", "spend.sql:3:", ""),
+        ("sum(amount) AS spent", "sum(amount)", "spend.sql:1:13", "AS name"),
+        ("sum(amount) AS spent", "now() AS spent", "spend.sql", "now"),
+        ("FROM orders", "FROM orders JOIN orders o ON true", "spend.sql:2:6", "joins"),
+        ("GROUP BY uid,", "WHERE random() < 1 GROUP BY uid,", "spend.sql", "random"),
+        ("tumble(ts,", "tumble(other,", "spend.sql:3:", "other"),
+        ("sum(amount)", "sum(DISTINCT amount)", "spend.sql", "DISTINCT"),
+        ("sum(amount)", "median(amount)", "spend.sql", "median"),
+    ] {
+        let error = refused(SAME, (from, to));
+        assert!(error.contains(place) && error.contains(words) && error.contains("help:"), "{to}: {error}");
+    }
+}
+
+#[test]
+fn missing_parts_are_one_clear_line() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), PROJECT, &[("spend", VIEW)]);
+    let folder = dir.path().to_str().unwrap();
+    let fails = |args: &[&str], words: &[&str]| {
+        let output = output(args);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(words.iter().all(|word| error.contains(word)) && error.trim().lines().count() <= 2, "{error}");
+    };
+    fails(&["speed", "--project", folder, "--brokers", "127.0.0.1:1"], &["127.0.0.1:1", "no broker answered"]);
+    fails(&["speed", "--project", folder, "--redis", "redis://127.0.0.1:1"], &["127.0.0.1:1", "not available"]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    fails(&["serve", "--project", folder, "--bind", &address], &[&address, "in use"]);
+    fails(&["serve", "--project", folder, "--bind", "0.0.0.0:0"], &["ANABRANCH_API_KEY"]);
+    let evicting = Redis::start_with(&[("maxmemory-policy", "allkeys-lru")]).unwrap();
+    fails(&["speed", "--project", folder, "--redis", &evicting.url()], &["allkeys-lru", "noeviction"]);
+}

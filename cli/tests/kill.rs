@@ -1,0 +1,139 @@
+//! The speed job on real Kafka and real Redis, killed again and again while events come in: in the
+//! end every real-time view is the batch fold at its stored offsets, byte for byte (I1, I6).
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anabranch_infra::{Kafka, Redis};
+use anabranch_shared::event::{Decoder, JudgedEvents};
+use anabranch_shared::groups::Groups;
+use anabranch_shared::log::{Log, NewEvent};
+use anabranch_shared::position::{CutPoint, Generation, Offset, Partition};
+use anabranch_shared::project::Project;
+use anabranch_shared::realtime::{RealtimeStore, Select, Slot, StateRow};
+use anabranch_shared::view::ViewPlan;
+use anabranch_stores::{KafkaLog, RedisStore};
+use support::{Running, Seeded, project};
+
+const KILLS: u64 = 10;
+const PARTITIONS: u32 = 3;
+const PROJECT: &str = r#"
+[project]
+name = "killed"
+[sources.clicks]
+topic = "clicks"
+format = "json"
+event_time = "ts"
+lateness = "30 seconds"
+partitions = 3
+[sources.clicks.columns]
+uid = "VARCHAR NOT NULL"
+amount = "DECIMAL(18,2)"
+weight = "DOUBLE"
+ts = "TIMESTAMP NOT NULL"
+[views.spend]
+[views.totals]
+"#;
+const VIEWS: [(&str, &str); 2] = [
+    (
+        "spend",
+        "SELECT uid, window_start, count(*) AS n, sum(amount) AS spent, max(ts) AS last_at FROM clicks \
+         GROUP BY uid, tumble(ts, INTERVAL '1 minute')",
+    ),
+    ("totals", "SELECT count(*) AS n, sum(weight) AS weight, avg(weight) AS mean, min(amount) AS least FROM clicks"),
+];
+
+fn event(number: u64, random: &mut Seeded) -> NewEvent {
+    let second = number / 50 + random.below(45);
+    let ts = format!("2026-01-01T{:02}:{:02}:{:02}Z", second / 3600 % 24, second / 60 % 60, second % 60);
+    let payload = match number % 997 {
+        0 => "\u{0}not json".to_owned(),
+        _ => format!(
+            r#"{{"uid":"u{}","amount":{}.{:02},"weight":{}e-7,"ts":"{ts}"}}"#,
+            random.below(500), random.below(1000), random.below(100), random.below(1 << 40)
+        ),
+    };
+    let partition = Partition(random.below(u64::from(PARTITIONS)) as u32);
+    NewEvent { partition, key: vec![], payload: payload.into_bytes(), origin: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_kills_leave_the_fold_of_the_log() {
+    let (kafka, redis, dir) = (Kafka::start().unwrap(), Redis::start().unwrap(), tempfile::tempdir().unwrap());
+    let (brokers, url) = (kafka.brokers(), redis.url());
+    project(dir.path(), PROJECT, &VIEWS);
+    let log = Arc::new(KafkaLog::connect(&brokers).await.unwrap());
+    log.ensure_topic("clicks", PARTITIONS).await.unwrap();
+    let folder = dir.path().to_str().unwrap().to_owned();
+    let args = ["speed", "--project", &folder, "--brokers", &brokers, "--redis", &url];
+
+    let mut random = Seeded::new();
+    let mut number = 0;
+    for _ in 0..KILLS {
+        let speed = Running::start(dir.path(), &args);
+        let until = Instant::now() + Duration::from_millis(400 + random.below(2_000));
+        while Instant::now() < until {
+            let events = (number..number + 300).map(|number| event(number, &mut random)).collect();
+            log.append("clicks", events).await.unwrap();
+            number += 300;
+        }
+        speed.kill();
+    }
+    let store = RedisStore::connect(&url, "killed").await.unwrap();
+    let speed = Running::start(dir.path(), &args);
+    caught_up(log.as_ref(), &store).await;
+    speed.kill();
+
+    let project = Project::parse("anabranch.toml", PROJECT).unwrap();
+    let mut late = 0;
+    for (view, sql) in VIEWS {
+        let plan = ViewPlan::parse(view, sql, &project.sources).unwrap();
+        for partition in (0..PARTITIONS).map(Partition) {
+            let slot = slot(view, partition);
+            let mut stored = store.read(&slot, &Select::default()).await.unwrap().unwrap();
+            stored.rows.sort_by(|a, b| (&a.key, a.pane).cmp(&(&b.key, b.pane)));
+            let point = stored.progress.point;
+            assert_eq!(stored.progress.outcomes.total(), point.next.0, "{slot}: every event has one outcome");
+            assert_eq!((stored.rows, point), fold(log.as_ref(), &plan, partition, point.next).await, "{slot}");
+            assert!(stored.progress.epoch.0 > 1, "{slot}: the kills hit a running job");
+            late += stored.progress.outcomes.late;
+        }
+    }
+    assert!(number > 3_000 && late > 0, "{number} events, {late} late: too tame to prove anything");
+    println!("{number} events, {KILLS} kills");
+}
+
+fn slot(view: &str, partition: Partition) -> Slot {
+    Slot { view: view.to_owned(), generation: Generation(1), partition }
+}
+
+async fn caught_up(log: &dyn Log, store: &dyn RealtimeStore) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    for (view, _) in VIEWS {
+        for (partition, bounds) in log.bounds("clicks").await.unwrap() {
+            while store.progress(&slot(view, partition)).await.unwrap().is_none_or(|p| p.point.next < bounds.end) {
+                assert!(Instant::now() < deadline, "view '{view}' partition {partition} did not catch up");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+/// The fold of a partition up to `end`, in one piece and without the speed layer.
+async fn fold(log: &dyn Log, plan: &ViewPlan, partition: Partition, end: Offset) -> (Vec<StateRow>, CutPoint) {
+    let source = &plan.definition.source;
+    let decoder = Decoder::new(source);
+    let mut reader = log.reader("clicks", &BTreeMap::from([(partition, Offset(0))])).await.unwrap();
+    let (mut groups, mut point) = (Groups::new(plan), CutPoint::default());
+    while point.next < end {
+        for chunk in reader.poll(100_000, Duration::from_secs(1)).unwrap() {
+            let judged = JudgedEvents::of_chunk(source, &decoder, &chunk, point).unwrap();
+            groups.lift(&plan.lift(&judged.applied().unwrap()).unwrap());
+            point = judged.point;
+        }
+    }
+    (groups.rows(), point)
+}
