@@ -1,1 +1,29 @@
-//! anabranch-batch
+//! The batch layer: the slow, exact arm of the river.
+//!
+//! - [`archive`] copies the log into one Delta table per source, judged and written exactly once;
+//! - [`recompute`] computes `state(view, cut)` from it with DataFusion, in full or incrementally;
+//! - [`view_table`] writes batch views, for replay as well;
+//! - [`publish`] makes them generations of the catalog, and is the nightly run;
+//! - [`schedule`] says when that is;
+//! - [`oracle`] computes the same answers with Polars, for `anabranch verify`.
+//!
+//! What must stay out: what events, aggregates and panes mean (`anabranch-shared`), the real-time
+//! fold (`anabranch-speed`), answers (`anabranch-serving`). The clock is read by the schedule alone.
+
+pub mod archive;
+mod delta;
+mod error;
+pub mod oracle;
+pub mod publish;
+pub mod recompute;
+pub mod schedule;
+pub mod session;
+pub mod view_table;
+
+pub use archive::{Archive, ArchiveRun, ArchiveSnapshot, archive_to_end, follow};
+pub use error::{Error, Result};
+pub use oracle::{Difference, Oracle};
+pub use publish::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run};
+pub use schedule::Schedule;
+pub use session::Limits;
+pub use view_table::{WrittenView, load_view, write_rows, write_view};

@@ -1,0 +1,161 @@
+//! The archive: one Delta table per source, the judged and immutable copy of its log.
+//!
+//! Every commit holds rows *and*, in the same transaction, where each partition of the archive then
+//! stands ([`position`]). A commit is made at exactly the version after the one that was read, and
+//! never tried again blindly: of two archivers one wins, and the other goes on from there. So each
+//! event is archived exactly once, whoever crashes or races.
+
+mod append;
+mod position;
+mod run;
+mod snapshot;
+
+use std::path::{Path, PathBuf};
+
+use anabranch_shared::archive::{PARTITION, schema};
+use anabranch_shared::position::Cut;
+use anabranch_shared::project::Source;
+use deltalake::DeltaTable;
+use deltalake::kernel::transaction::CommitProperties;
+use deltalake::operations::create::CreateBuilder;
+
+pub use append::Append;
+pub use run::{ArchiveRun, FollowOptions, archive_to_end, follow};
+pub use snapshot::ArchiveSnapshot;
+pub(crate) use snapshot::declared;
+
+use crate::delta::{self, at};
+use crate::{Error, Result};
+
+/// Table property that holds the source's declaration, as JSON.
+const SOURCE_PROPERTY: &str = "anabranch.source";
+
+/// The archive of one source, open for appending.
+#[derive(Debug)]
+pub struct Archive {
+    source: Source,
+    folder: PathBuf,
+    table: DeltaTable,
+    cut: Cut,
+}
+
+impl Archive {
+    /// Opens `<root>/archive/<source>`, made new when it is not there. Fails with
+    /// [`Error::SourceChanged`] when it was judged by another declaration.
+    pub async fn open_or_create(root: &Path, source: &Source) -> Result<Self> {
+        if let Some(archive) = Self::open(root, source).await? {
+            return Ok(archive);
+        }
+        let folder = folder(root, source);
+        let created = create(&folder, source).await;
+        // Whoever created it first, it is there now.
+        match Self::open(root, source).await? {
+            Some(archive) => Ok(archive),
+            None => Err(created.err().unwrap_or_else(|| missing(&folder))),
+        }
+    }
+
+    /// Opens the archive; `None` when there is none yet.
+    pub async fn open(root: &Path, source: &Source) -> Result<Option<Self>> {
+        let folder = folder(root, source);
+        let Some(table) = delta::open(&folder).await? else { return Ok(None) };
+        let mut archive = Self { source: source.clone(), folder, table, cut: Cut::default() };
+        archive.check_source()?;
+        archive.cut = archive.stored_cut().await?;
+        Ok(Some(archive))
+    }
+
+    /// Takes in what others have committed meanwhile.
+    pub async fn reload(&mut self) -> Result<()> {
+        at(&self.folder, self.table.update_state().await)?;
+        self.check_source()?;
+        self.cut = self.stored_cut().await?;
+        Ok(())
+    }
+
+    /// Where the archive ends.
+    pub fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    /// Version of the Delta table.
+    pub fn version(&self) -> u64 {
+        self.table.version().expect("an open archive is loaded")
+    }
+
+    /// Starts a commit.
+    pub fn append(&mut self) -> Append<'_> {
+        Append::new(self)
+    }
+
+    /// The archive as it is now, pinned.
+    pub fn snapshot(&self) -> ArchiveSnapshot {
+        ArchiveSnapshot::new(self.source.clone(), self.folder.clone(), self.table.clone(), self.cut.clone())
+    }
+
+    /// The archive as it was at `version`, pinned.
+    pub async fn snapshot_at(&self, version: u64) -> Result<ArchiveSnapshot> {
+        let mut table = delta::handle(&self.folder)?;
+        at(&self.folder, table.load_version(version).await)?;
+        let cut = at(&self.folder, position::read(&table).await)?;
+        Ok(ArchiveSnapshot::new(self.source.clone(), self.folder.clone(), table, cut))
+    }
+
+    async fn stored_cut(&self) -> Result<Cut> {
+        at(&self.folder, position::read(&self.table).await)
+    }
+
+    fn check_source(&self) -> Result<()> {
+        let state = at(&self.folder, self.table.snapshot())?;
+        let stored = state.metadata().configuration().get(SOURCE_PROPERTY);
+        let stored: Option<Source> = stored.and_then(|json| serde_json::from_str(json).ok());
+        let what = match &stored {
+            Some(stored) => changed(stored, &self.source),
+            None => Some("its form"),
+        };
+        match what {
+            None => Ok(()),
+            Some(what) => Err(Error::SourceChanged {
+                at: self.folder.display().to_string(),
+                source_name: self.source.name.clone(),
+                what: what.to_owned(),
+            }),
+        }
+    }
+}
+
+/// What decides the archive's rows and differs; how events are spread over partitions does not.
+fn changed(stored: &Source, declared: &Source) -> Option<&'static str> {
+    let checks = [
+        (stored.topic == declared.topic, "topic"),
+        (stored.event_time == declared.event_time, "event_time"),
+        (stored.lateness_us == declared.lateness_us, "lateness"),
+        (stored.max_future_us == declared.max_future_us, "max_future"),
+        (stored.columns == declared.columns, "columns"),
+    ];
+    checks.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
+}
+
+fn folder(root: &Path, source: &Source) -> PathBuf {
+    root.join("archive").join(&source.name)
+}
+
+fn missing(folder: &Path) -> Error {
+    let source = deltalake::DeltaTableError::NotATable("created, and gone again".to_owned());
+    Error::Table { at: folder.display().to_string(), source }
+}
+
+async fn create(folder: &Path, source: &Source) -> Result<()> {
+    let declaration = serde_json::to_string(source).expect("a source is plain data");
+    let table = delta::handle(folder)?;
+    let created = CreateBuilder::new()
+        .with_log_store(table.log_store())
+        .with_columns(delta::columns(&schema(source))?)
+        .with_partition_columns([PARTITION])
+        .with_configuration([(SOURCE_PROPERTY, Some(declaration))])
+        .with_raise_if_key_not_exists(false)
+        // Without this a second creator would write its schema over the first one's.
+        .with_commit_properties(CommitProperties::default().with_max_retries(0))
+        .await;
+    at(folder, created).map(|_| ())
+}

@@ -1,0 +1,58 @@
+//! Where the archive stands, as Delta application transactions.
+//!
+//! `anabranch:partitions` is the number of partitions known; `anabranch:<partition>:next` the next
+//! offset; `anabranch:<partition>:max_event_time` the largest event time in microseconds. Every
+//! commit restates all of them.
+
+use std::collections::BTreeMap;
+
+use anabranch_shared::position::{Cut, CutPoint, EventTime, Offset, Partition};
+use deltalake::kernel::Transaction;
+use deltalake::{DeltaResult, DeltaTable};
+use futures::{StreamExt, TryStreamExt, stream};
+
+const PARTITIONS: &str = "anabranch:partitions";
+/// Each look-up replays the log once.
+const LOOKUPS_AT_ONCE: usize = 4;
+
+fn next_id(partition: u32) -> String {
+    format!("anabranch:{partition}:next")
+}
+
+fn max_event_time_id(partition: u32) -> String {
+    format!("anabranch:{partition}:max_event_time")
+}
+
+/// The transactions that say `cut`.
+pub fn transactions(cut: &Cut) -> Vec<Transaction> {
+    let known = cut.0.keys().last().map_or(0, |partition| i64::from(partition.0) + 1);
+    let mut transactions = vec![Transaction::new(PARTITIONS, known)];
+    for (partition, point) in &cut.0 {
+        let next = i64::try_from(point.next.0).expect("offsets are below 2^63");
+        transactions.push(Transaction::new(next_id(partition.0), next));
+        let time = point.max_event_time.map(|time| Transaction::new(max_event_time_id(partition.0), time.0));
+        transactions.extend(time);
+    }
+    transactions
+}
+
+/// The cut that the loaded version of the table holds.
+pub async fn read(table: &DeltaTable) -> DeltaResult<Cut> {
+    let known = version_of(table, PARTITIONS.to_owned()).await?.unwrap_or(0);
+    let points = stream::iter(0..known as u32).map(|partition| point(table, partition)).buffered(LOOKUPS_AT_ONCE);
+    let points: Vec<Option<CutPoint>> = points.try_collect().await?;
+    let named = points.into_iter().enumerate();
+    let cut: BTreeMap<Partition, CutPoint> =
+        named.filter_map(|(partition, point)| Some((Partition(partition as u32), point?))).collect();
+    Ok(Cut(cut))
+}
+
+async fn point(table: &DeltaTable, partition: u32) -> DeltaResult<Option<CutPoint>> {
+    let Some(next) = version_of(table, next_id(partition)).await? else { return Ok(None) };
+    let max_event_time = version_of(table, max_event_time_id(partition)).await?.map(EventTime);
+    Ok(Some(CutPoint { next: Offset(next as u64), max_event_time }))
+}
+
+async fn version_of(table: &DeltaTable, app_id: String) -> DeltaResult<Option<i64>> {
+    table.snapshot()?.transaction_version(table.log_store().as_ref(), app_id).await
+}

@@ -1,0 +1,196 @@
+//! How Polars computes each aggregate.
+
+use anabranch_shared::view::{AggregateColumn, ViewPlan};
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::Expr;
+use polars::frame::DataFrame;
+use polars::prelude::{DataType as PolarsType, Expr as PolarsExpr, NULL, col, lit, when};
+
+use super::column::{exact, unrank};
+use super::{Exact, Value};
+use crate::{Error, Result};
+
+/// What to ask Polars for, and how to finish it.
+pub struct Recipe {
+    index: usize,
+    kind: Kind,
+    filtered: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Count,
+    Sum,
+    SumOfDoubles,
+    /// Integers: the mean is a double.
+    Avg,
+    /// Decimals: the mean has this many digits more, rounded half away from zero.
+    AvgOfDecimals { digits: u32 },
+    AvgOfDoubles,
+    Extreme { largest: bool, doubles: bool },
+}
+
+impl Recipe {
+    /// The recipe of a view's aggregate; an error if there is none.
+    pub fn new(plan: &ViewPlan, index: usize) -> Result<Self> {
+        let aggregate = &plan.aggregates[index];
+        let refuse = || Err(Error::Inexpressible(format!("{}({:?})", aggregate.function.name(), aggregate.types)));
+        let [argument] = aggregate.types.as_slice() else { return refuse() };
+        let doubles = argument.is_floating();
+        let kind = match (aggregate.function.name(), argument, aggregate.bound.return_type()) {
+            ("count", _, _) => Kind::Count,
+            ("sum", _, _) if doubles => Kind::SumOfDoubles,
+            ("sum", DataType::Int64 | DataType::Decimal128(..), _) => Kind::Sum,
+            ("avg", _, _) if doubles => Kind::AvgOfDoubles,
+            ("avg", DataType::Int64, _) => Kind::Avg,
+            ("avg", DataType::Decimal128(_, from), DataType::Decimal128(_, to)) if to >= *from => {
+                Kind::AvgOfDecimals { digits: (to - from) as u32 }
+            }
+            (name @ ("min" | "max"), _, _) => Kind::Extreme { largest: name == "max", doubles },
+            _ => return refuse(),
+        };
+        Ok(Self { index, kind, filtered: aggregate.filter.is_some() })
+    }
+
+    /// The columns that it reads, for DataFusion to evaluate.
+    pub fn inputs(&self, aggregate: &AggregateColumn) -> Vec<Expr> {
+        let argument = aggregate.args[0].clone();
+        let argument = if let Kind::Count = self.kind { argument.is_not_null() } else { argument };
+        let filter = aggregate.filter.iter().map(|filter| filter.clone().alias(self.filter()));
+        std::iter::once(argument.alias(self.input())).chain(filter).collect()
+    }
+
+    /// The column of doubles of which only the order matters.
+    pub fn ranked(&self) -> Option<String> {
+        matches!(self.kind, Kind::Extreme { doubles: true, .. }).then(|| self.input())
+    }
+
+    /// What Polars computes per group.
+    pub fn aggregates(&self) -> Vec<PolarsExpr> {
+        let values = self.selected();
+        let count = values.clone().count().alias(self.count());
+        let wide = || values.clone().cast(PolarsType::Int128).sum().alias(self.result());
+        match self.kind {
+            // The argument is 1 where there is a value and 0 where there is none.
+            Kind::Count => vec![wide()],
+            Kind::Sum | Kind::Avg | Kind::AvgOfDecimals { .. } => vec![wide(), count],
+            Kind::SumOfDoubles | Kind::AvgOfDoubles => {
+                let negative = values.clone().lt(lit(0.0));
+                let magnitude = when(negative).then(lit(0.0) - values.clone()).otherwise(values.clone());
+                vec![values.sum().alias(self.result()), magnitude.sum().alias(self.magnitude()), count]
+            }
+            Kind::Extreme { largest: true, .. } => vec![values.max().alias(self.result())],
+            Kind::Extreme { largest: false, .. } => vec![values.min().alias(self.result())],
+        }
+    }
+
+    /// The finished values of all groups.
+    pub fn finish(&self, found: &DataFrame) -> Result<Vec<Value>> {
+        match self.kind {
+            Kind::SumOfDoubles | Kind::AvgOfDoubles => self.finish_doubles(found),
+            Kind::Sum | Kind::Avg | Kind::AvgOfDecimals { .. } => {
+                let totals = exact(found.column(&self.result())?)?;
+                let counts = exact(found.column(&self.count())?)?;
+                totals.iter().zip(&counts).map(|(total, count)| self.finish_total(number(total), number(count))).collect()
+            }
+            Kind::Count => {
+                let counts = exact(found.column(&self.result())?)?;
+                Ok(counts.iter().map(|count| Value::Exact(Exact::Number(number(count)))).collect())
+            }
+            Kind::Extreme { doubles, .. } => {
+                let extremes = exact(found.column(&self.result())?)?;
+                Ok(extremes.into_iter().map(|extreme| if doubles { unranked(&extreme) } else { Value::Exact(extreme) }).collect())
+            }
+        }
+    }
+
+    fn finish_total(&self, total: i128, count: i128) -> Result<Value> {
+        if count == 0 {
+            return Ok(Value::Exact(Exact::Null));
+        }
+        Ok(match self.kind {
+            Kind::Avg => measured(total as f64 / count as f64),
+            Kind::AvgOfDecimals { digits } => Value::Exact(Exact::Number(mean(total, count, digits)?)),
+            _ => Value::Exact(Exact::Number(total)),
+        })
+    }
+
+    fn finish_doubles(&self, found: &DataFrame) -> Result<Vec<Value>> {
+        let counts = exact(found.column(&self.count())?)?;
+        let (result, magnitude) = (found.column(&self.result())?, found.column(&self.magnitude())?);
+        let rows = result.f64()?.iter().zip(magnitude.f64()?.iter()).zip(&counts);
+        let finish = |((value, magnitude), count): ((Option<f64>, Option<f64>), &Exact)| {
+            let (value, magnitude, count) = (value.unwrap_or(0.0), magnitude.unwrap_or(0.0), number(count));
+            let divisor = if let Kind::AvgOfDoubles = self.kind { count as f64 } else { 1.0 };
+            match count {
+                0 => Value::Exact(Exact::Null),
+                _ => Value::Double { value: value / divisor, magnitude: magnitude / divisor },
+            }
+        };
+        Ok(rows.map(finish).collect())
+    }
+
+    /// The values that FILTER lets through.
+    fn selected(&self) -> PolarsExpr {
+        let values = col(self.input());
+        if self.filtered { when(col(self.filter()).eq(lit(1))).then(values).otherwise(lit(NULL)) } else { values }
+    }
+
+    fn input(&self) -> String {
+        format!("a{}", self.index)
+    }
+
+    fn filter(&self) -> String {
+        format!("f{}", self.index)
+    }
+
+    fn result(&self) -> String {
+        format!("result{}", self.index)
+    }
+
+    fn count(&self) -> String {
+        format!("count{}", self.index)
+    }
+
+    fn magnitude(&self) -> String {
+        format!("magnitude{}", self.index)
+    }
+}
+
+/// The sum of nothing is nothing.
+fn number(exact: &Exact) -> i128 {
+    if let Exact::Number(number) = exact { *number } else { 0 }
+}
+
+fn unranked(extreme: &Exact) -> Value {
+    match extreme {
+        // One of the values themselves: there is no error to allow for.
+        Exact::Number(rank) => Value::Double { value: unrank(*rank as i64), magnitude: 0.0 },
+        other => Value::Exact(other.clone()),
+    }
+}
+
+fn measured(value: f64) -> Value {
+    Value::Double { value, magnitude: value.abs() }
+}
+
+fn mean(total: i128, count: i128, digits: u32) -> Result<i128> {
+    let scaled = 10i128.checked_pow(digits).and_then(|factor| total.checked_mul(factor));
+    let scaled = scaled.ok_or_else(|| Error::Inexpressible("the avg of a DECIMAL sum this large".to_owned()))?;
+    let (quotient, remainder) = (scaled / count, scaled % count);
+    let up = remainder.abs() >= count - remainder.abs();
+    Ok(if up { quotient + scaled.signum() } else { quotient })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mean;
+
+    #[test]
+    fn means_round_half_away_from_zero() {
+        for (total, count, expected) in [(5, 2, 3), (-5, 2, -3), (4, 3, 1), (-4, 3, -1), (5, 3, 2), (0, 7, 0)] {
+            assert_eq!(mean(total, count, 0).unwrap(), expected, "{total} / {count}");
+        }
+        assert!(mean(i128::MAX, 2, 4).is_err());
+    }
+}

@@ -1,0 +1,156 @@
+//! The oracle: a second engine that shares no aggregation code recomputes a view.
+//!
+//! DataFusion evaluates only what concerns one event: WHERE, keys, arguments, filters. Panes, groups
+//! and aggregates are Polars'. Everything is compared exactly but doubles that were summed: those
+//! within [`TOLERANCE`] of the sum of their magnitudes, which is what plain summation can promise.
+//!
+//! It holds the columns that a view needs, of all events, in memory.
+
+mod aggregate;
+mod column;
+mod compare;
+
+use std::collections::BTreeMap;
+
+use anabranch_shared::groups::Groups;
+use anabranch_shared::position::Pane;
+use anabranch_shared::view::{ViewPlan, Window};
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use datafusion::common::Column;
+use datafusion::logical_expr::{Expr, cast};
+use datafusion::prelude::DataFrame;
+use futures::TryStreamExt;
+use polars::prelude::{IntoLazy, LazyFrame, col, lit};
+
+pub use compare::Difference;
+
+use crate::archive::ArchiveSnapshot;
+use crate::recompute::applied;
+use crate::session::{Limits, session};
+use crate::{Error, Result};
+use aggregate::Recipe;
+use column::Columns;
+
+/// Largest relative difference of doubles that counts as equal.
+pub const TOLERANCE: f64 = 1e-9;
+
+const TIME: &str = "time";
+const PANE: &str = "pane";
+
+/// A view's groups as the second engine computed them.
+#[derive(Debug)]
+pub struct Oracle {
+    groups: BTreeMap<Group, Vec<Value>>,
+}
+
+/// Keys and pane start in microseconds.
+type Group = (Vec<Exact>, i64);
+
+/// A value that is equal or not: times, dates and booleans as numbers, decimals without their point.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Exact {
+    Null,
+    Number(i128),
+    Text(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Exact(Exact),
+    /// A double and the magnitude that its error is measured by.
+    Double { value: f64, magnitude: f64 },
+}
+
+impl Oracle {
+    /// Computes the view from all applied events of the archive.
+    pub async fn of_archive(plan: &ViewPlan, snapshot: &ArchiveSnapshot, limits: &Limits) -> Result<Self> {
+        let session = session(limits)?;
+        Self::of(plan, applied(snapshot, &session).await?).await
+    }
+
+    /// Computes the view from these events, which have passed the source's checks.
+    pub async fn of_events(plan: &ViewPlan, events: Vec<RecordBatch>, limits: &Limits) -> Result<Self> {
+        let empty = RecordBatch::new_empty(plan.event_schema.clone());
+        let events = session(limits)?.read_batches(std::iter::once(empty).chain(events))?;
+        Self::of(plan, events).await
+    }
+
+    async fn of(plan: &ViewPlan, events: DataFrame) -> Result<Self> {
+        let recipes: Vec<Recipe> = (0..plan.aggregates.len()).map(|i| Recipe::new(plan, i)).collect::<Result<_>>()?;
+        let events = projected(plan, &recipes, events)?;
+        let ranked: Vec<String> = recipes.iter().filter_map(Recipe::ranked).collect();
+        let mut columns = Columns::new(events.schema().as_arrow(), &ranked)?;
+        let mut batches = events.execute_stream().await?;
+        while let Some(batch) = batches.try_next().await? {
+            columns.push(&batch)?;
+        }
+        let (window, keys) = (plan.window.as_ref().map(|window| window.window), plan.keys.len());
+        let computed = tokio::task::spawn_blocking(move || compute(columns, window, keys, &recipes)).await;
+        computed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// Groups computed.
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The first group, by key and pane, in which `groups` finishes to something else, or that only
+    /// one side has.
+    pub fn compare(&self, plan: &ViewPlan, groups: &Groups) -> Result<Option<Difference>> {
+        compare::compare(plan, &self.groups, groups)
+    }
+}
+
+/// What the second engine gets to see of each event: `time`, `k0`, `k1`, ..., then the recipes' columns.
+fn projected(plan: &ViewPlan, recipes: &[Recipe], events: DataFrame) -> Result<DataFrame> {
+    let events = match &plan.filter {
+        Some(filter) => events.filter(filter.clone())?,
+        None => events,
+    };
+    let time = Expr::Column(Column::new_unqualified(&plan.definition.source.event_time));
+    let mut columns = vec![cast(time, DataType::Int64).alias(TIME)];
+    columns.extend(plan.keys.iter().enumerate().map(|(i, key)| key.expr.clone().alias(key_name(i))));
+    columns.extend(recipes.iter().zip(&plan.aggregates).flat_map(|(recipe, aggregate)| recipe.inputs(aggregate)));
+    Ok(events.select(columns)?)
+}
+
+fn compute(columns: Columns, window: Option<Window>, keys: usize, recipes: &[Recipe]) -> Result<Oracle> {
+    let events = columns.frame()?.lazy();
+    let mut groups = vec![PANE.to_owned()];
+    groups.extend((0..keys).map(key_name));
+    let by: Vec<_> = groups.iter().map(col).collect();
+    let aggregates: Vec<_> = recipes.iter().flat_map(Recipe::aggregates).collect();
+    // The row count keeps a view without aggregates from being an aggregation of nothing.
+    let counted = polars::prelude::len().alias("rows");
+    let found = with_panes(events, window).group_by(by).agg([vec![counted], aggregates].concat()).collect()?;
+    let panes = column::exact(found.column(PANE)?)?;
+    let keys = (0..keys).map(|i| column::exact(found.column(&key_name(i))?)).collect::<Result<Vec<_>>>()?;
+    let values = recipes.iter().map(|recipe| recipe.finish(&found)).collect::<Result<Vec<_>>>()?;
+    let group = |row: usize| -> Result<(Group, Vec<Value>)> {
+        let Exact::Number(pane) = panes[row] else { return Err(Error::Inexpressible("a pane without a start".into())) };
+        let key = keys.iter().map(|column| column[row].clone()).collect();
+        Ok(((key, pane as i64), values.iter().map(|column| column[row].clone()).collect()))
+    };
+    Ok(Oracle { groups: (0..found.height()).map(group).collect::<Result<_>>()? })
+}
+
+/// Its own arithmetic: time less its remainder, which is not negative whatever the sign of the time.
+fn with_panes(events: LazyFrame, window: Option<Window>) -> LazyFrame {
+    let pane = match window {
+        None => lit(Pane::GLOBAL.0),
+        Some(Window::Tumble { size_us }) => {
+            let remainder = (col(TIME) % lit(size_us) + lit(size_us)) % lit(size_us);
+            col(TIME) - remainder
+        }
+    };
+    events.with_columns([pane.alias(PANE)])
+}
+
+fn key_name(index: usize) -> String {
+    format!("k{index}")
+}

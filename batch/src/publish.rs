@@ -1,0 +1,239 @@
+//! From batch views to generations: the nightly run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anabranch_shared::catalog::{
+    Catalog, CatalogStore, GenerationRecord, Record, Road, ViewGenerations, append_with,
+};
+use anabranch_shared::position::{Cut, Generation, Offset, Partition};
+use anabranch_shared::project::Definition;
+use anabranch_shared::realtime::{RealtimeStore, Slot};
+use anabranch_shared::view::ViewPlan;
+
+use crate::archive::Archive;
+use crate::recompute::{self, Computed};
+use crate::session::Limits;
+use crate::view_table::discard;
+use crate::Result;
+
+/// A generation without its number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerationDraft {
+    pub view: String,
+    pub road: Road,
+    pub definition: Definition,
+    pub fingerprint: String,
+    pub cut: Cut,
+    pub archive_version: Option<u64>,
+    /// Folder of the batch view, relative to the storage root.
+    pub batch_view: Option<String>,
+    /// Groups in the batch view.
+    pub rows: u64,
+}
+
+/// What became of a draft.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Published {
+    /// It is the view's newest generation.
+    New(GenerationRecord),
+    /// The same state was published before, as this generation; the draft's batch view is removed.
+    Already(GenerationRecord),
+}
+
+impl Published {
+    /// The generation, new or not.
+    pub fn record(&self) -> &GenerationRecord {
+        match self {
+            Self::New(record) | Self::Already(record) => record,
+        }
+    }
+}
+
+/// Publishes a draft as the view's next generation, unless its newest one is the same batch state.
+/// With `promote` it takes over as soon as it has caught up.
+pub async fn publish(
+    root: &Path,
+    catalog: &dyn CatalogStore,
+    draft: GenerationDraft,
+    promote: bool,
+) -> Result<Published> {
+    let mut already = None;
+    let decide = |catalog: &Catalog| {
+        let view = catalog.view(&draft.view);
+        already = published_before(&view, &draft.fingerprint, &draft.cut).cloned();
+        if already.is_some() && is_batch(draft.road) {
+            return None;
+        }
+        Some(Record::Published(Box::new(numbered(&draft, Generation(view.last.0 + 1), promote))))
+    };
+    match (append_with(catalog, decide).await?, already) {
+        (Some(Record::Published(record)), _) => Ok(Published::New(*record)),
+        (_, Some(record)) => {
+            draft.batch_view.iter().for_each(|path| discard(root, path));
+            Ok(Published::Already(record))
+        }
+        (_, None) => unreachable!("either a record was added or the state was there already"),
+    }
+}
+
+fn numbered(draft: &GenerationDraft, generation: Generation, promote: bool) -> GenerationRecord {
+    let draft = draft.clone();
+    GenerationRecord {
+        view: draft.view,
+        generation,
+        road: draft.road,
+        definition: draft.definition,
+        fingerprint: draft.fingerprint,
+        cut: draft.cut,
+        archive_version: draft.archive_version,
+        batch_view: draft.batch_view,
+        rows: draft.rows,
+        promote,
+    }
+}
+
+fn is_batch(road: Road) -> bool {
+    matches!(road, Road::Batch | Road::Incremental)
+}
+
+/// The view's newest generation if batch made it from the same definition and the same events.
+fn published_before<'a>(view: &'a ViewGenerations, fingerprint: &str, cut: &Cut) -> Option<&'a GenerationRecord> {
+    let newest = view.generations.get(&view.last)?;
+    let same = newest.fingerprint == fingerprint && newest.cut.offsets() == cut.offsets();
+    (same && is_batch(newest.road)).then_some(newest)
+}
+
+/// How the nightly run goes about it.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Recompute from the whole archive even if the previous generation could be continued.
+    pub full: bool,
+    /// Let new generations take over once they have caught up.
+    pub promote: bool,
+    pub limits: Limits,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { full: false, promote: true, limits: Limits::default() }
+    }
+}
+
+/// What the run did for one view.
+#[derive(Debug)]
+pub struct ViewRun {
+    pub view: String,
+    pub outcome: Result<Published>,
+    /// Bytes that did not fit into memory.
+    pub spilled_bytes: usize,
+}
+
+/// The nightly run: computes and publishes the next generation of each view from what its archive
+/// holds. A view that fails does not keep the others from running.
+pub async fn run(
+    root: &Path,
+    catalog: &dyn CatalogStore,
+    views: &[(String, Arc<ViewPlan>)],
+    options: &RunOptions,
+) -> Vec<ViewRun> {
+    let mut runs = Vec::with_capacity(views.len());
+    for (view, plan) in views {
+        let mut spilled_bytes = 0;
+        let outcome = run_view(root, catalog, view, plan, options, &mut spilled_bytes).await;
+        if let Err(error) = &outcome {
+            tracing::error!(view, %error, "the batch view was not published");
+        }
+        runs.push(ViewRun { view: view.clone(), outcome, spilled_bytes });
+    }
+    runs
+}
+
+async fn run_view(
+    root: &Path,
+    catalog: &dyn CatalogStore,
+    view: &str,
+    plan: &ViewPlan,
+    options: &RunOptions,
+    spilled_bytes: &mut usize,
+) -> Result<Published> {
+    let snapshot = Archive::open_or_create(root, &plan.definition.source).await?.snapshot();
+    let generations = catalog.load().await?.view(view);
+    if let Some(record) = published_before(&generations, &plan.fingerprint, snapshot.cut()) {
+        return Ok(Published::Already(record.clone()));
+    }
+    let Computed { draft, spilled_bytes: spilled } = match base(&generations, plan, snapshot.cut(), options) {
+        Some(previous) => recompute::incremental(root, view, plan, previous, &snapshot, &options.limits).await?,
+        None => recompute::full(root, view, plan, &snapshot, &options.limits).await?,
+    };
+    *spilled_bytes = spilled;
+    publish(root, catalog, draft, options.promote).await
+}
+
+/// The newest generation that can be continued up to `cut`.
+fn base<'a>(
+    generations: &'a ViewGenerations,
+    plan: &ViewPlan,
+    cut: &Cut,
+    options: &RunOptions,
+) -> Option<&'a GenerationRecord> {
+    let fits = |record: &&GenerationRecord| {
+        record.fingerprint == plan.fingerprint && record.batch_view.is_some() && cut.covers(&record.cut)
+    };
+    if options.full { None } else { generations.generations.values().rev().find(fits) }
+}
+
+/// Promotes the candidate of `view` if it has read, in every partition, at least what the serving
+/// generation has. Returns the generation that was promoted.
+pub async fn promote_if_covered(
+    catalog: &dyn CatalogStore,
+    store: &dyn RealtimeStore,
+    view: &str,
+) -> Result<Option<Generation>> {
+    let generations = catalog.load().await?.view(view);
+    let Some(candidate) = generations.candidate() else { return Ok(None) };
+    let serving = generations.serving();
+    if let Some(serving) = serving
+        && !covers(store, candidate, serving).await?
+    {
+        return Ok(None);
+    }
+    let (next, before) = (candidate.generation, generations.serving);
+    let decide = |catalog: &Catalog| {
+        let now = catalog.view(view);
+        let unchanged = now.candidate == Some(next) && now.serving == before;
+        unchanged.then(|| Record::Promoted { view: view.to_owned(), generation: next })
+    };
+    Ok(append_with(catalog, decide).await?.map(|_| next))
+}
+
+async fn covers(
+    store: &dyn RealtimeStore,
+    candidate: &GenerationRecord,
+    serving: &GenerationRecord,
+) -> Result<bool> {
+    let mut partition = Partition(0);
+    let known = |record: &GenerationRecord| {
+        let in_cut = record.cut.0.keys().last().map_or(0, |last| last.0 + 1);
+        in_cut.max(record.definition.source.partitions)
+    };
+    let known = known(candidate).max(known(serving));
+    loop {
+        let ahead = applied(store, serving, partition).await?;
+        // Beyond the partitions that the records name there may be ones that were added since.
+        if partition.0 >= known && ahead.is_none() {
+            return Ok(true);
+        }
+        if applied(store, candidate, partition).await?.unwrap_or_default() < ahead.unwrap_or_default() {
+            return Ok(false);
+        }
+        partition.0 += 1;
+    }
+}
+
+/// Next offset of a generation in a partition: its real-time view's, or its cut's where there is none.
+async fn applied(store: &dyn RealtimeStore, record: &GenerationRecord, partition: Partition) -> Result<Option<Offset>> {
+    let slot = Slot { view: record.view.clone(), generation: record.generation, partition };
+    let progress = store.progress(&slot).await?.map(|progress| progress.point.next);
+    Ok(progress.or_else(|| record.cut.0.get(&partition).map(|point| point.next)))
+}

@@ -1,0 +1,220 @@
+//! `state(view, cut)` by DataFusion: from the whole archive, or from the previous batch view and what
+//! the archive has gained since.
+//!
+//! The aggregates are those of the streaming fold, as DataFusion functions whose result is the
+//! encoded state, so both roads end in the same bytes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anabranch_shared::aggregate::udaf::{lift_function, merge_function};
+use anabranch_shared::archive::{OFFSET, PARTITION, VERDICT};
+use anabranch_shared::catalog::{GenerationRecord, Road};
+use anabranch_shared::event::Verdict;
+use anabranch_shared::position::{Cut, Offset, Partition};
+use anabranch_shared::view::{PANE_COLUMN, ViewPlan, state_column};
+use datafusion::common::Column;
+use datafusion::functions_aggregate::count::count;
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::{AggregateUDF, Expr, lit};
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::{DataFrame, SessionContext};
+
+use crate::archive::ArchiveSnapshot;
+use crate::publish::GenerationDraft;
+use crate::session::{Limits, session, spilled_bytes};
+use crate::view_table::{scan_view, write_view};
+use crate::{Error, Result};
+
+/// A batch view that is written but not published.
+#[derive(Clone, Debug)]
+pub struct Computed {
+    pub draft: GenerationDraft,
+    /// Bytes that did not fit into memory.
+    pub spilled_bytes: usize,
+}
+
+/// Recomputes `view` from all that the snapshot holds and writes it below `root`.
+pub async fn full(
+    root: &Path,
+    view: &str,
+    plan: &ViewPlan,
+    snapshot: &ArchiveSnapshot,
+    limits: &Limits,
+) -> Result<Computed> {
+    let session = session(limits)?;
+    let rows = full_plan(plan, snapshot, &session).await?;
+    compute(root, view, plan, snapshot, rows, Road::Batch).await
+}
+
+/// Continues the batch view of `previous` with what the archive has gained since its cut. Fails with
+/// [`Error::Discontinued`] when that is not the same view, or not a prefix of the snapshot.
+pub async fn incremental(
+    root: &Path,
+    view: &str,
+    plan: &ViewPlan,
+    previous: &GenerationRecord,
+    snapshot: &ArchiveSnapshot,
+    limits: &Limits,
+) -> Result<Computed> {
+    let batch_view = continued(view, plan, previous, snapshot)?;
+    let session = session(limits)?;
+    let rows = incremental_plan(root, plan, batch_view, &previous.cut, snapshot, &session).await?;
+    compute(root, view, plan, snapshot, rows, Road::Incremental).await
+}
+
+/// Why `previous` cannot be continued up to `snapshot`, or its batch view.
+fn continued<'a>(
+    view: &str,
+    plan: &ViewPlan,
+    previous: &'a GenerationRecord,
+    snapshot: &ArchiveSnapshot,
+) -> Result<&'a str> {
+    let refuse = |cause: &str| {
+        let (view, cause) = (view.to_owned(), cause.to_owned());
+        Err(Error::Discontinued { view, generation: previous.generation.0, cause })
+    };
+    if previous.fingerprint != plan.fingerprint {
+        return refuse("the view's definition has changed");
+    }
+    if !snapshot.cut().covers(&previous.cut) {
+        return refuse("the archive ends before its cut");
+    }
+    match &previous.batch_view {
+        Some(batch_view) => Ok(batch_view),
+        None => refuse("it has no batch view"),
+    }
+}
+
+async fn compute(
+    root: &Path,
+    view: &str,
+    plan: &ViewPlan,
+    snapshot: &ArchiveSnapshot,
+    rows: DataFrame,
+    road: Road,
+) -> Result<Computed> {
+    let context = Arc::new(rows.task_ctx());
+    let physical = rows.create_physical_plan().await?;
+    let written = write_view(root, view, plan, execute_stream(physical.clone(), context)?).await?;
+    let draft = GenerationDraft {
+        view: view.to_owned(),
+        road,
+        definition: plan.definition.clone(),
+        fingerprint: plan.fingerprint.clone(),
+        cut: snapshot.cut().clone(),
+        archive_version: Some(snapshot.version()),
+        batch_view: Some(written.path),
+        rows: written.rows,
+    };
+    Ok(Computed { draft, spilled_bytes: spilled_bytes(physical.as_ref()) })
+}
+
+/// The plan of a full recomputation: rows of [`ViewPlan::batch_view_schema`] by key and pane.
+pub async fn full_plan(plan: &ViewPlan, snapshot: &ArchiveSnapshot, session: &SessionContext) -> Result<DataFrame> {
+    let applied = applied(snapshot, session).await?;
+    sorted(plan, lifted(plan, applied)?)
+}
+
+/// The plan of an incremental one.
+pub async fn incremental_plan(
+    root: &Path,
+    plan: &ViewPlan,
+    batch_view: &str,
+    from: &Cut,
+    snapshot: &ArchiveSnapshot,
+    session: &SessionContext,
+) -> Result<DataFrame> {
+    let previous = scan_view(session, root, plan, batch_view).await?;
+    let Some(gained) = gained(from, snapshot.cut()) else { return sorted(plan, previous) };
+    let applied = applied(snapshot, session).await?.filter(gained)?;
+    let both = previous.union(lifted(plan, applied)?)?;
+    let merges = plan.aggregates.iter().enumerate().map(|(i, aggregate)| {
+        let merge = merge_function(aggregate.function.clone(), aggregate.types.clone());
+        call(merge, vec![column(&state_column(i))], None).alias(state_column(i))
+    });
+    let merged = aggregated(both, groups(plan), merges.collect())?;
+    sorted(plan, merged)
+}
+
+/// The archived events that count, all columns.
+pub(crate) async fn applied(snapshot: &ArchiveSnapshot, session: &SessionContext) -> Result<DataFrame> {
+    let rows = snapshot.scan(session).await?;
+    Ok(rows.filter(column(VERDICT).eq(lit(Verdict::Applied.name())))?)
+}
+
+/// Events to states, one row a group, with the columns of the batch view.
+fn lifted(plan: &ViewPlan, events: DataFrame) -> Result<DataFrame> {
+    let events = match &plan.filter {
+        Some(filter) => events.filter(filter.clone())?,
+        None => events,
+    };
+    let keys = plan.keys.iter().map(|key| key.expr.clone().alias(&key.name));
+    let pane = plan.window.iter().map(|window| window.expr.clone().alias(PANE_COLUMN));
+    let lifts = plan.aggregates.iter().enumerate().map(|(i, aggregate)| {
+        let lift = lift_function(aggregate.function.clone());
+        call(lift, aggregate.args.clone(), aggregate.filter.clone()).alias(state_column(i))
+    });
+    aggregated(events, keys.chain(pane).collect(), lifts.collect())
+}
+
+/// SQL gives one row for a group of nothing by nothing, but the empty prefix has no groups at all.
+fn aggregated(input: DataFrame, groups: Vec<Expr>, mut states: Vec<Expr>) -> Result<DataFrame> {
+    const ROWS: &str = "_rows";
+    if !groups.is_empty() {
+        return Ok(input.aggregate(groups, states)?);
+    }
+    let names: Vec<Expr> = (0..states.len()).map(|i| column(&state_column(i))).collect();
+    states.push(count(lit(1)).alias(ROWS));
+    Ok(input.aggregate(groups, states)?.filter(column(ROWS).gt(lit(0)))?.select(names)?)
+}
+
+/// The group columns of a batch view: the keys, then the pane.
+fn groups(plan: &ViewPlan) -> Vec<Expr> {
+    let keys = plan.keys.iter().map(|key| column(&key.name));
+    keys.chain(plan.window.iter().map(|_| column(PANE_COLUMN))).collect()
+}
+
+/// Key bytes sort as their values do, NULL first.
+fn sorted(plan: &ViewPlan, rows: DataFrame) -> Result<DataFrame> {
+    let order: Vec<_> = groups(plan).into_iter().map(|group| group.sort(true, true)).collect();
+    if order.is_empty() { Ok(rows) } else { Ok(rows.sort(order)?) }
+}
+
+/// Rows at or above `from`; `None` when there can be none. They are below `to` because the snapshot
+/// ends there.
+fn gained(from: &Cut, to: &Cut) -> Option<Expr> {
+    let moved: Vec<(Partition, Offset)> = to
+        .0
+        .iter()
+        .map(|(partition, point)| (*partition, from.next(*partition), point.next))
+        .filter(|(_, from, to)| from < to)
+        .map(|(partition, from, _)| (partition, from))
+        .collect();
+    any_of(&moved)
+}
+
+/// A balanced tree: a thousand partitions must not nest a thousand deep.
+fn any_of(ranges: &[(Partition, Offset)]) -> Option<Expr> {
+    match ranges {
+        [] => None,
+        [(partition, from)] => {
+            let here = column(PARTITION).eq(lit(partition.0 as i32));
+            Some(here.and(column(OFFSET).gt_eq(lit(from.0 as i64))))
+        }
+        more => {
+            let (left, right) = more.split_at(more.len() / 2);
+            Some(any_of(left)?.or(any_of(right)?))
+        }
+    }
+}
+
+fn call(function: AggregateUDF, args: Vec<Expr>, filter: Option<Expr>) -> Expr {
+    let filter = filter.map(Box::new);
+    Expr::AggregateFunction(AggregateFunction::new_udf(Arc::new(function), args, false, filter, vec![], None))
+}
+
+/// A column by its exact name.
+fn column(name: &str) -> Expr {
+    Expr::Column(Column::new_unqualified(name))
+}

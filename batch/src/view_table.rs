@@ -1,0 +1,234 @@
+//! Batch views: Delta tables of encoded states, sorted by key and pane for point look-ups.
+//!
+//! A table appears whole, in one commit, or not at all; it is never changed afterwards.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anabranch_shared::aggregate::row;
+use anabranch_shared::groups::{BatchViewError, Groups};
+use anabranch_shared::key;
+use anabranch_shared::realtime::StateRow;
+use anabranch_shared::view::{PANE_COLUMN, ViewPlan, WINDOW_TYPE};
+use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{DataFrame, SessionContext};
+use deltalake::DeltaTable;
+use deltalake::datafile::writer::DeltaWriter;
+use deltalake::kernel::Action;
+use deltalake::kernel::transaction::CommitProperties;
+use deltalake::operations::create::CreateBuilder;
+use futures::{Stream, StreamExt, TryStreamExt, pin_mut, stream};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::schema::types::ColumnPath;
+
+use crate::archive::declared;
+use crate::delta::{self, at};
+use crate::session::{Limits, session};
+use crate::{Error, Result};
+
+/// A point look-up reads one row group, and of that one page of each column.
+const ROW_GROUP_ROWS: usize = 16 * 1024;
+const PAGE_ROWS: usize = 1024;
+const BATCH_ROWS: usize = 8192;
+
+/// A batch view on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenView {
+    /// Its folder, relative to the storage root.
+    pub path: String,
+    pub rows: u64,
+}
+
+/// Writes sorted rows of [`ViewPlan::batch_view_schema`] as a new table `views/<view>/<uuid>`.
+/// Fails with [`Error::Unsorted`] when they are not strictly ascending by key and pane.
+pub async fn write_view<S>(root: &Path, view: &str, plan: &ViewPlan, rows: S) -> Result<WrittenView>
+where
+    S: Stream<Item = Result<RecordBatch, DataFusionError>>,
+{
+    let path = format!("views/{view}/{}", uuid::Uuid::new_v4());
+    let folder = root.join(&path);
+    let stored = stored_schema(plan);
+    let table = delta::handle(&folder)?;
+    let leading = plan.keys.len() + usize::from(plan.window.is_some());
+    let mut files = delta::writer(&table, stored.clone(), properties(plan), leading, None);
+    let rows = match write_rows_to(&mut files, view, plan, &stored, &folder, rows).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            discard(root, &path);
+            return Err(error);
+        }
+    };
+    commit(&folder, &table, &stored, files).await?;
+    Ok(WrittenView { path, rows })
+}
+
+/// Writes states in the order of key and pane, as the streaming fold gives them.
+pub async fn write_rows(root: &Path, view: &str, plan: &ViewPlan, rows: &[StateRow]) -> Result<WrittenView> {
+    let batches = rows.chunks(BATCH_ROWS).map(|rows| state_batch(plan, rows));
+    write_view(root, view, plan, stream::iter(batches)).await
+}
+
+/// All states of a batch view, in memory.
+pub async fn load_view(root: &Path, plan: &ViewPlan, path: &str) -> Result<Groups> {
+    let session = session(&Limits { parallelism: 1, ..Limits::default() })?;
+    let mut batches = scan_view(&session, root, plan, path).await?.execute_stream().await?;
+    let mut groups = Groups::new(plan);
+    while let Some(batch) = batches.try_next().await? {
+        groups.merge_batch(plan, &batch)?;
+    }
+    Ok(groups)
+}
+
+/// The rows of a batch view with the plan's types.
+pub async fn scan_view(session: &SessionContext, root: &Path, plan: &ViewPlan, path: &str) -> Result<DataFrame> {
+    let folder = root.join(path);
+    let table = delta::open(&folder).await?.ok_or_else(|| {
+        let source = deltalake::DeltaTableError::NotATable("the batch view is gone".to_owned());
+        Error::Table { at: folder.display().to_string(), source }
+    })?;
+    let provider = table.table_provider().with_session(Arc::new(session.state())).build().await?;
+    declared(session, Arc::new(provider), &plan.batch_view_schema())
+}
+
+/// Removes a batch view that nobody refers to.
+pub fn discard(root: &Path, path: &str) {
+    if let Err(error) = std::fs::remove_dir_all(root.join(path)) {
+        tracing::warn!(%error, path, "an unpublished batch view could not be removed");
+    }
+}
+
+async fn write_rows_to(
+    files: &mut DeltaWriter,
+    view: &str,
+    plan: &ViewPlan,
+    stored: &SchemaRef,
+    folder: &Path,
+    rows: impl Stream<Item = Result<RecordBatch, DataFusionError>>,
+) -> Result<u64> {
+    pin_mut!(rows);
+    let mut order = Order::default();
+    let mut written = 0;
+    while let Some(batch) = rows.next().await {
+        let batch = batch?;
+        if !order.continues(plan, &batch)? {
+            return Err(Error::Unsorted { view: view.to_owned() });
+        }
+        written += batch.num_rows() as u64;
+        at(folder, files.write(&casted(&batch, stored)?).await)?;
+    }
+    Ok(written)
+}
+
+async fn commit(folder: &Path, table: &DeltaTable, stored: &SchemaRef, files: DeltaWriter) -> Result<()> {
+    let adds = at(folder, files.close().await)?;
+    let created = CreateBuilder::new()
+        .with_log_store(table.log_store())
+        .with_columns(delta::columns(stored)?)
+        .with_actions(adds.into_iter().map(Action::Add))
+        .with_commit_properties(CommitProperties::default().with_max_retries(0))
+        .await;
+    at(folder, created).map(|_| ())
+}
+
+fn properties(plan: &ViewPlan) -> WriterProperties {
+    let by_column = |builder: WriterPropertiesBuilder, name: &str| {
+        let path = ColumnPath::new(vec![name.to_owned()]);
+        builder
+            .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
+            .set_column_bloom_filter_enabled(path.clone(), true)
+            .set_column_bloom_filter_max_ndv(path, ROW_GROUP_ROWS as u64)
+    };
+    let pane = ColumnPath::new(vec![PANE_COLUMN.to_owned()]);
+    let builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(PAGE_ROWS)
+        // The bytes of a state say nothing that could prune.
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled(pane, EnabledStatistics::Page);
+    plan.keys.iter().fold(builder, |builder, key| by_column(builder, &key.name)).build()
+}
+
+/// The plan's schema with the types that Delta has; readers cast back.
+fn stored_schema(plan: &ViewPlan) -> SchemaRef {
+    let declared = plan.batch_view_schema();
+    let fields = declared.fields().iter().map(|field| Field::new(field.name(), stored_type(field.data_type()), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn stored_type(declared: &DataType) -> DataType {
+    match declared {
+        DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        // Delta's timestamps are microseconds, and digits must not be lost.
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => DataType::Int64,
+        DataType::Timestamp(_, None) => WINDOW_TYPE,
+        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        other => other.clone(),
+    }
+}
+
+fn casted(batch: &RecordBatch, stored: &SchemaRef) -> Result<RecordBatch> {
+    let column = |field: &Arc<Field>| {
+        let column = batch.column_by_name(field.name());
+        let column = column.ok_or_else(|| Error::BatchView(BatchViewError::Missing(field.name().clone())))?;
+        Ok(cast(column, field.data_type())?)
+    };
+    let columns: Vec<ArrayRef> = stored.fields().iter().map(column).collect::<Result<_>>()?;
+    Ok(RecordBatch::try_new(stored.clone(), columns)?)
+}
+
+fn state_batch(plan: &ViewPlan, rows: &[StateRow]) -> Result<RecordBatch, DataFusionError> {
+    let external = |error| DataFusionError::External(Box::new(error));
+    let keys = rows.iter().map(|row| row.key.as_slice());
+    let mut columns = key::decode(keys, &plan.key_types()).map_err(external)?;
+    if plan.window.is_some() {
+        columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.pane.0))));
+    }
+    let split = rows.iter().map(|row| row::split(&row.states, plan.aggregates.len()));
+    let states: Vec<Vec<&[u8]>> = split.collect::<Result<_, _>>().map_err(external)?;
+    for aggregate in 0..plan.aggregates.len() {
+        columns.push(Arc::new(BinaryArray::from_iter_values(states.iter().map(|states| states[aggregate]))));
+    }
+    Ok(RecordBatch::try_new(plan.batch_view_schema(), columns)?)
+}
+
+/// Checks that rows ascend strictly, within batches and across them.
+#[derive(Default)]
+struct Order {
+    last: Option<(Vec<u8>, i64)>,
+}
+
+impl Order {
+    fn continues(&mut self, plan: &ViewPlan, batch: &RecordBatch) -> Result<bool> {
+        let rows = batch.num_rows();
+        let keys = plan.keys.iter().map(|key| column(batch, &key.name, &key.data_type)).collect::<Result<Vec<_>>>()?;
+        let keys = key::encode(&keys, rows)?;
+        let panes = match &plan.window {
+            Some(_) => column(batch, PANE_COLUMN, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().values().to_vec(),
+            None => vec![0; rows],
+        };
+        let at = |row: usize| (keys.get(row), panes[row]);
+        let follows = match &self.last {
+            Some((key, pane)) if rows > 0 => (key.as_slice(), *pane) < at(0),
+            _ => true,
+        };
+        let ascends = (1..rows).all(|row| at(row - 1) < at(row));
+        if rows > 0 {
+            let (key, pane) = at(rows - 1);
+            self.last = Some((key.to_vec(), pane));
+        }
+        Ok(follows && ascends)
+    }
+}
+
+fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<ArrayRef> {
+    let column = batch.column_by_name(name).ok_or_else(|| BatchViewError::Missing(name.to_owned()))?;
+    Ok(cast(column, data_type)?)
+}

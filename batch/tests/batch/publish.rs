@@ -1,0 +1,164 @@
+use std::sync::Arc;
+
+use anabranch_batch::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run};
+use anabranch_shared::catalog::{CatalogStore, Record, Road};
+use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
+use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
+use anabranch_shared::view::ViewPlan;
+use anabranch_stores::EmbeddedStore;
+
+use crate::views::{FILTERED, GLOBAL, WINDOWED};
+use crate::world::{World, limits, plan};
+
+fn options() -> RunOptions {
+    RunOptions { limits: limits(), ..RunOptions::default() }
+}
+
+fn views(sql: &str) -> Vec<(String, Arc<ViewPlan>)> {
+    vec![("v".to_owned(), plan(sql))]
+}
+
+fn folders(world: &World) -> usize {
+    std::fs::read_dir(world.root().join("views/v")).map_or(0, Iterator::count)
+}
+
+#[tokio::test]
+async fn running_twice_publishes_once() {
+    let world = World::with_events(0..500).await;
+    world.archive().await;
+    let catalog = world.catalog();
+    let views = views(WINDOWED);
+    let first = run(world.root(), &catalog, &views, &options()).await.remove(0).outcome.unwrap();
+    let Published::New(first) = first else { panic!("{first:?}") };
+    assert_eq!((first.generation, first.road, first.promote), (Generation(1), Road::Batch, true));
+    for full in [false, true] {
+        let options = RunOptions { full, ..options() };
+        let again = run(world.root(), &catalog, &views, &options).await.remove(0).outcome.unwrap();
+        assert_eq!(again, Published::Already(first.clone()));
+    }
+    assert_eq!((folders(&world), catalog.load().await.unwrap().next), (1, 1));
+}
+
+#[tokio::test]
+async fn the_next_run_is_incremental_and_an_edited_view_starts_over() {
+    let world = World::with_events(0..500).await;
+    world.archive().await;
+    let catalog = world.catalog();
+    run(world.root(), &catalog, &views(FILTERED), &options()).await.remove(0).outcome.unwrap();
+    world.append(500..700).await;
+    world.archive().await;
+    let next = run(world.root(), &catalog, &views(FILTERED), &options()).await.remove(0).outcome.unwrap();
+    assert_eq!((next.record().generation, next.record().road), (Generation(2), Road::Incremental));
+    let stored = world.stored(&views(FILTERED)[0].1, next.record().batch_view.as_ref().unwrap()).await;
+    assert_eq!(stored.rows(), world.fold(&views(FILTERED)[0].1, 50).await);
+    let edited = run(world.root(), &catalog, &views(GLOBAL), &options()).await.remove(0).outcome.unwrap();
+    assert_eq!((edited.record().generation, edited.record().road), (Generation(3), Road::Batch));
+}
+
+#[tokio::test]
+async fn one_failing_view_does_not_stop_the_others() {
+    let world = World::with_events(0..50).await;
+    world.archive().await;
+    // min of a column that overflows nothing but cannot be read: the archive of another declaration.
+    let mut other = crate::world::source();
+    other.lateness_us += 1;
+    let broken = ViewPlan::parse("b.sql", GLOBAL, &[("events".to_owned(), other)].into()).unwrap();
+    let views = vec![("broken".to_owned(), Arc::new(broken)), ("v".to_owned(), plan(GLOBAL))];
+    let runs = run(world.root(), &world.catalog(), &views, &options()).await;
+    assert!(runs[0].outcome.is_err() && runs[1].outcome.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_publishers_one_wins() {
+    let world = World::with_events(0..50).await;
+    world.archive().await;
+    let draft = GenerationDraft {
+        view: "v".into(),
+        road: Road::Batch,
+        definition: plan(GLOBAL).definition.clone(),
+        fingerprint: plan(GLOBAL).fingerprint.clone(),
+        cut: world.snapshot().await.cut().clone(),
+        archive_version: Some(1),
+        batch_view: None,
+        rows: 1,
+    };
+    let publishing = (0..50).map(|i| {
+        // Each has a catalog of its own, as processes have, and a batch view that it wrote.
+        let (catalog, root, mut draft) = (world.catalog(), world.root().to_owned(), draft.clone());
+        let path = format!("views/v/{i}");
+        std::fs::create_dir_all(root.join(&path)).unwrap();
+        draft.batch_view = Some(path);
+        tokio::spawn(async move { publish(&root, &catalog, draft, true).await.unwrap() })
+    });
+    let published = futures::future::try_join_all(publishing).await.unwrap();
+    let new: Vec<_> = published.iter().filter(|published| matches!(published, Published::New(_))).collect();
+    assert_eq!(new.len(), 1);
+    assert!(published.iter().all(|published| published.record() == new[0].record()));
+    assert_eq!((folders(&world), world.catalog().load().await.unwrap().next), (1, 1));
+    assert!(world.root().join(new[0].record().batch_view.as_ref().unwrap()).exists(), "the winner keeps its own");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_runs_at_once_publish_once() {
+    let world = World::with_events(0..300).await;
+    world.archive().await;
+    for round in 1..6u64 {
+        let (a, b) = (world.catalog(), world.catalog());
+        let (views, options) = (views(GLOBAL), options());
+        let (a, b) = tokio::join!(
+            run(world.root(), &a, &views, &options),
+            run(world.root(), &b, &views, &options)
+        );
+        let generations: Vec<_> = [a, b].iter().map(|run| run[0].outcome.as_ref().unwrap().record().generation).collect();
+        assert_eq!(generations, [Generation(round); 2]);
+        assert_eq!(folders(&world) as u64, round);
+        world.append(round * 300..round * 300 + 10).await;
+        world.archive().await;
+    }
+}
+
+fn at(offset: u64) -> CutPoint {
+    CutPoint { next: Offset(offset), max_event_time: None }
+}
+
+async fn advance(store: &EmbeddedStore, generation: u64, partition: u32, from: u64, to: u64) {
+    let slot = Slot { view: "v".into(), generation: Generation(generation), partition: Partition(partition) };
+    let held = store.acquire(&slot, at(from)).await.unwrap();
+    let progress = Progress { point: at(to), ..held };
+    store.commit(&slot, &held, &progress, &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_candidate_takes_over_when_it_has_read_as_much() {
+    let world = World::new().await;
+    let catalog = world.catalog();
+    let store = EmbeddedStore::open(world.root().join("store.redb")).unwrap();
+    let draft = |offsets: [u64; 2]| GenerationDraft {
+        view: "v".into(),
+        road: Road::Batch,
+        definition: plan(GLOBAL).definition.clone(),
+        fingerprint: plan(GLOBAL).fingerprint.clone(),
+        cut: Cut([(Partition(0), at(offsets[0])), (Partition(1), at(offsets[1]))].into()),
+        archive_version: None,
+        batch_view: None,
+        rows: 0,
+    };
+    let promote = async || promote_if_covered(&catalog, &store, "v").await.unwrap();
+    assert_eq!(promote().await, None, "there is no candidate");
+    publish(world.root(), &catalog, draft([5, 5]), true).await.unwrap();
+    assert_eq!(promote().await, Some(Generation(1)), "nobody serves yet");
+    advance(&store, 1, 0, 5, 30).await;
+    advance(&store, 1, 3, 0, 3).await; // A partition that was added after the cut.
+    publish(world.root(), &catalog, draft([20, 20]), true).await.unwrap();
+    assert_eq!(promote().await, None, "partition 0 is behind");
+    advance(&store, 2, 0, 20, 30).await;
+    assert_eq!(promote().await, None, "partition 3 is behind");
+    advance(&store, 2, 3, 0, 3).await;
+    assert_eq!(promote().await, Some(Generation(2)));
+    assert_eq!(promote().await, None, "once");
+    publish(world.root(), &catalog, draft([40, 40]), false).await.unwrap();
+    assert_eq!(promote().await, None, "nobody asked for it");
+    let next = catalog.load().await.unwrap().next;
+    catalog.append(next, &Record::Requested { view: "v".into(), generation: Generation(1) }).await.unwrap();
+    assert_eq!(promote().await, None, "the old one is behind in partition 1");
+}

@@ -1,0 +1,98 @@
+//! Moving answers from one generation to another.
+
+use std::collections::BTreeMap;
+
+use anabranch_shared::catalog::{Catalog, GenerationRecord, Record, ViewGenerations, append_with};
+use anabranch_shared::position::{Generation, Offset, Partition};
+
+use crate::failure::{Failure, Kind};
+use crate::pin::not_served;
+use crate::state::Serving;
+
+/// What became of a request to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// It answers now.
+    Promoted,
+    /// It answered already.
+    Already,
+    /// It answers as soon as it has caught up.
+    Requested,
+}
+
+impl Serving {
+    /// The generation that answered before the present one.
+    pub(crate) async fn previous(&self, view: &str) -> Result<Generation, Failure> {
+        self.view(view)?;
+        let generations = self.parts.catalog.load().await?.view(view);
+        generations.previous.ok_or_else(|| {
+            let cause = format!("view '{view}' has no earlier generation to go back to");
+            Failure::new(Kind::Conflict, cause, "promote one of its generations by number")
+        })
+    }
+
+    /// Lets `generation` answer: at once if it covers what the present one covers, else as soon as it does.
+    pub(crate) async fn promote(&self, view: &str, generation: Generation) -> Result<Moved, Failure> {
+        self.view(view)?;
+        let generations = self.parts.catalog.load().await?.view(view);
+        if generations.serving == Some(generation) {
+            return Ok(Moved::Already);
+        }
+        let target = generations.generations.get(&generation).ok_or_else(|| unknown(view, generation, &generations))?;
+        let name = view.to_owned();
+        if self.has_caught_up(target, generations.serving()).await? {
+            // Only over the generation that it was compared with.
+            let promoted = self
+                .append(|catalog| {
+                    let now = catalog.view(&name);
+                    let same = now.serving == generations.serving && now.generations.contains_key(&generation);
+                    same.then(|| Record::Promoted { view: name.clone(), generation })
+                })
+                .await?;
+            if promoted {
+                return Ok(Moved::Promoted);
+            }
+        }
+        self.append(|catalog| request(&catalog.view(&name), &name, generation)).await?;
+        Ok(Moved::Requested)
+    }
+
+    async fn append(&self, decide: impl FnMut(&Catalog) -> Option<Record> + Send) -> Result<bool, Failure> {
+        Ok(append_with(self.parts.catalog.as_ref(), decide).await?.is_some())
+    }
+
+    async fn has_caught_up(
+        &self,
+        target: &GenerationRecord,
+        serving: Option<&GenerationRecord>,
+    ) -> Result<bool, Failure> {
+        let standing = self.standing(target).await?;
+        Ok(match serving {
+            Some(serving) if serving.definition.source.topic == target.definition.source.topic => {
+                standing.covers(&self.standing(serving).await?.applied())
+            }
+            // Offsets of another topic say nothing; then only the log's end will do.
+            _ => {
+                let ends: BTreeMap<Partition, Offset> =
+                    standing.bounds.iter().map(|(partition, bounds)| (*partition, bounds.end)).collect();
+                standing.covers(&ends)
+            }
+        })
+    }
+}
+
+/// Not twice, and not for one that is gone or answers by now.
+fn request(now: &ViewGenerations, view: &str, generation: Generation) -> Option<Record> {
+    let open = now.generations.contains_key(&generation)
+        && now.serving != Some(generation)
+        && now.candidate != Some(generation);
+    open.then(|| Record::Requested { view: view.to_owned(), generation })
+}
+
+fn unknown(view: &str, generation: Generation, generations: &ViewGenerations) -> Failure {
+    if generations.generations.is_empty() {
+        return not_served(view);
+    }
+    let help = format!("its generations are {}", crate::state::names(generations.generations.keys().map(Generation::to_string)));
+    Failure::new(Kind::NotFound, format!("view '{view}' has no generation {generation}"), help)
+}

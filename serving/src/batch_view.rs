@@ -1,0 +1,95 @@
+//! The batch side: an immutable Delta table of encoded states, read with DataFusion.
+//!
+//! Keys and panes are pushed down, so that files, row groups and pages whose statistics rule a
+//! group out are not read.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anabranch_shared::view::{PANE_COLUMN, ViewPlan};
+use arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::common::Column;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{Expr, SortExpr};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use deltalake::table::builder::parse_table_uri;
+
+use crate::condition::beyond;
+use crate::failure::Failure;
+use crate::group_id::GroupId;
+
+/// A batch view, opened once.
+#[derive(Clone)]
+pub(crate) struct BatchView {
+    context: SessionContext,
+    table: Arc<dyn TableProvider>,
+}
+
+impl std::fmt::Debug for BatchView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchView").finish_non_exhaustive()
+    }
+}
+
+/// The session in which batch views are read. Two partitions: a look-up touches one row group, and
+/// other requests want the other cores.
+pub(crate) fn session() -> SessionContext {
+    let mut config = SessionConfig::new().with_target_partitions(2);
+    config.options_mut().execution.parquet.pushdown_filters = true;
+    SessionContext::new_with_config(config)
+}
+
+impl BatchView {
+    /// Opens the Delta table in the folder `place`.
+    pub async fn open(context: &SessionContext, place: &Path) -> Result<Self, Failure> {
+        let unavailable = |error| Failure::unavailable("the batch view", error);
+        let url = parse_table_uri(place.to_string_lossy()).map_err(unavailable)?;
+        let delta = deltalake::open_table(url).await.map_err(unavailable)?;
+        let session = Arc::new(context.state());
+        let table = delta.table_provider().with_session(session).build().await?;
+        Ok(Self { context: context.clone(), table: Arc::new(table) })
+    }
+
+    /// The rows that meet the condition, in no order.
+    pub async fn rows(&self, condition: Option<Expr>) -> Result<SendableRecordBatchStream, Failure> {
+        Ok(self.frame(condition)?.execute_stream().await?)
+    }
+
+    /// The first `limit` rows beyond `after` that meet the condition, in the order of key and pane.
+    pub async fn first_rows(
+        &self,
+        plan: &ViewPlan,
+        condition: Option<Expr>,
+        after: Option<&GroupId>,
+        limit: usize,
+    ) -> Result<RecordBatch, Failure> {
+        let mut frame = self.frame(condition)?;
+        if let Some(after) = after {
+            frame = frame.filter(beyond(plan, after)?)?;
+        }
+        let sorted = frame.sort(order(plan))?.limit(0, Some(limit))?;
+        let schema = Arc::new(sorted.schema().as_arrow().clone());
+        Ok(arrow::compute::concat_batches(&schema, &sorted.collect().await?)?)
+    }
+
+    fn frame(&self, condition: Option<Expr>) -> Result<DataFrame, Failure> {
+        let frame = self.context.read_table(self.table.clone())?;
+        Ok(match condition {
+            Some(condition) => frame.filter(condition)?,
+            None => frame,
+        })
+    }
+}
+
+/// The order of key bytes and panes: ascending, NULL first.
+fn order(plan: &ViewPlan) -> Vec<SortExpr> {
+    let keys = plan.keys.iter().map(|key| key.name.as_str());
+    let pane = plan.window.is_some().then_some(PANE_COLUMN);
+    keys.chain(pane).map(|name| batch_column(name).sort(true, true)).collect()
+}
+
+/// A column of the batch view, by its exact name.
+pub(crate) fn batch_column(name: &str) -> Expr {
+    Expr::Column(Column::new_unqualified(name))
+}

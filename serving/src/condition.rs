@@ -1,0 +1,131 @@
+//! Which groups a read asks for, as each side takes it.
+
+use anabranch_shared::event::{parse_date, parse_decimal, parse_timestamp};
+use anabranch_shared::key;
+use anabranch_shared::realtime::{Select, StateRow};
+use anabranch_shared::view::{PANE_COLUMN, ViewPlan};
+use arrow::array::timezone::Tz;
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, Scalar, StringArray, TimestampMicrosecondArray,
+    new_null_array,
+};
+use arrow::compute::kernels::cmp::not_distinct;
+use arrow::compute::{CastOptions, and, cast_with_options};
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, lit};
+use datafusion::logical_expr::utils::conjunction;
+
+use crate::batch_view::batch_column;
+use crate::failure::Failure;
+use crate::group_id::GroupId;
+
+/// Key columns with the one value wanted, and a half-open range of pane starts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Condition {
+    /// Index into the plan's keys, and an array of one value of its type.
+    pub keys: Vec<(usize, ArrayRef)>,
+    pub from: Option<i64>,
+    pub to: Option<i64>,
+}
+
+impl Condition {
+    /// For the batch view.
+    pub fn expr(&self, plan: &ViewPlan) -> Result<Option<Expr>, Failure> {
+        let mut terms = Vec::new();
+        for (key, value) in &self.keys {
+            terms.push(equals(&plan.keys[*key].name, ScalarValue::try_from_array(value, 0)?));
+        }
+        let pane = || batch_column(PANE_COLUMN);
+        terms.extend(self.from.map(|from| pane().gt_eq(pane_literal(from))));
+        terms.extend(self.to.map(|to| pane().lt(pane_literal(to))));
+        Ok(conjunction(terms))
+    }
+
+    /// For the real-time store: whole keys and panes; [`Condition::retain`] does the rest.
+    pub fn select(&self, plan: &ViewPlan) -> Result<Select, Failure> {
+        let bounded = self.from.is_some() || self.to.is_some();
+        let panes = bounded.then(|| self.from.unwrap_or(i64::MIN)..self.to.unwrap_or(i64::MAX));
+        Ok(Select { panes, keys: self.whole_key(plan)?.map(|key| vec![key]) })
+    }
+
+    fn whole_key(&self, plan: &ViewPlan) -> Result<Option<Vec<u8>>, Failure> {
+        let value = |key| self.keys.iter().find(|(index, _)| *index == key).map(|(_, value)| value.clone());
+        let Some(values) = (0..plan.keys.len()).map(value).collect::<Option<Vec<ArrayRef>>>() else { return Ok(None) };
+        Ok(Some(key::encode(&values, 1)?.get(0).to_vec()))
+    }
+
+    /// Removes real-time rows of other keys, where only a part of the key is given.
+    pub fn retain(&self, plan: &ViewPlan, rows: Vec<StateRow>) -> Result<Vec<StateRow>, Failure> {
+        if self.keys.is_empty() || self.keys.len() == plan.keys.len() {
+            return Ok(rows);
+        }
+        let columns = key::decode(rows.iter().map(|row| row.key.as_slice()), &plan.key_types())?;
+        let mut wanted = BooleanArray::from(vec![true; rows.len()]);
+        for (key, value) in &self.keys {
+            wanted = and(&wanted, &not_distinct(&columns[*key], &Scalar::new(value))?)?;
+        }
+        Ok(rows.into_iter().zip(wanted.iter()).filter(|(_, wanted)| *wanted == Some(true)).map(|(row, _)| row).collect())
+    }
+}
+
+/// The rows beyond `after` in the order of key and pane, NULL first.
+pub(crate) fn beyond(plan: &ViewPlan, after: &GroupId) -> Result<Expr, Failure> {
+    let mut parts = Vec::new();
+    for (key, value) in plan.keys.iter().zip(key::decode([after.key()], &plan.key_types())?) {
+        parts.push((key.name.as_str(), ScalarValue::try_from_array(&value, 0)?));
+    }
+    if plan.window.is_some() {
+        parts.push((PANE_COLUMN, ScalarValue::TimestampMicrosecond(Some(after.pane().0), None)));
+    }
+    let later = parts.iter().rev().fold(None, |rest: Option<Expr>, (name, value)| {
+        let greater = greater(name, value);
+        Some(match rest {
+            Some(rest) => greater.or(equals(name, value.clone()).and(rest)),
+            None => greater,
+        })
+    });
+    // Implied by the rest, but in a form that statistics prune by.
+    let pruning = parts.first().filter(|(_, value)| !value.is_null());
+    let pruning = pruning.map(|(name, value)| batch_column(name).gt_eq(lit(value.clone())));
+    Ok(conjunction(pruning.into_iter().chain(later)).unwrap_or_else(|| lit(false)))
+}
+
+fn equals(column: &str, value: ScalarValue) -> Expr {
+    if value.is_null() { batch_column(column).is_null() } else { batch_column(column).eq(lit(value)) }
+}
+
+fn greater(column: &str, value: &ScalarValue) -> Expr {
+    if value.is_null() { batch_column(column).is_not_null() } else { batch_column(column).gt(lit(value.clone())) }
+}
+
+fn pane_literal(start_us: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(start_us), None))
+}
+
+/// An array of the one value that `text` stands for in `data_type`; NULL for no text.
+pub(crate) fn key_value(text: Option<&str>, data_type: &DataType) -> Result<ArrayRef, String> {
+    let Some(text) = text else { return Ok(new_null_array(data_type, 1)) };
+    let value: ArrayRef = match data_type {
+        DataType::Utf8 => std::sync::Arc::new(StringArray::from(vec![text])),
+        DataType::Boolean => std::sync::Arc::new(BooleanArray::from(vec![parse_bool(text)?])),
+        DataType::Decimal128(precision, scale) => {
+            std::sync::Arc::new(Decimal128Array::from(vec![parse_decimal(text, *precision, *scale)?]))
+        }
+        DataType::Date32 => std::sync::Arc::new(Date32Array::from(vec![parse_date(text)?])),
+        DataType::Timestamp(..) => std::sync::Arc::new(TimestampMicrosecondArray::from(vec![parse_time(text)?])),
+        _ => std::sync::Arc::new(Int64Array::from(vec![text.parse::<i64>().map_err(|_| format!("'{text}' is not an integer"))?])),
+    };
+    let exact = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(&value, data_type, &exact).map_err(|_| format!("'{text}' is outside the range of its column"))
+}
+
+fn parse_bool(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("'{text}' is neither true nor false"))
+}
+
+/// ISO 8601 into microseconds since 1970.
+pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
+    let utc: Tz = "UTC".parse().expect("UTC is a time zone");
+    parse_timestamp(text, &utc)
+}

@@ -1,0 +1,51 @@
+//! What an answer says about itself.
+
+use std::collections::BTreeMap;
+
+use anabranch_shared::catalog::{Mode, Road};
+use anabranch_shared::position::{Generation, Offset, Partition};
+use serde::Serialize;
+
+use crate::json::iso_time;
+use crate::pin::Pinned;
+use crate::standing::Standing;
+
+/// Which prefix of the log an answer covers, and how it was computed.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Coverage {
+    pub view: String,
+    pub generation: Generation,
+    pub mode: Mode,
+    pub road: Road,
+    /// The batch view covers everything below.
+    pub cut: BTreeMap<Partition, Offset>,
+    /// The answer covers everything below.
+    pub applied: BTreeMap<Partition, Offset>,
+    pub watermark: Option<String>,
+    pub freshness_ms: Option<i64>,
+    /// An answer is never a part of what it says it covers.
+    pub partial: bool,
+}
+
+impl Coverage {
+    pub fn new(pinned: &Pinned, standing: &Standing) -> Self {
+        let record = &pinned.record;
+        let watermark = standing.watermark(record.definition.source.lateness_us);
+        Self {
+            view: record.view.clone(),
+            generation: record.generation,
+            mode: record.road.mode(),
+            road: record.road,
+            cut: record.cut.offsets(),
+            applied: standing.applied(),
+            watermark: watermark.map(|time| iso_time(time.0)),
+            freshness_ms: standing.freshness_ms(now_ms()),
+            partial: false,
+        }
+    }
+}
+
+/// The wall clock, which only says how old an answer is and never decides one.
+pub(crate) fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}

@@ -1,0 +1,200 @@
+//! The one place where errors become responses.
+//!
+//! What stores say about themselves (addresses, paths) goes to the log of this process and never
+//! to the caller.
+
+use std::fmt::Display;
+
+use anabranch_shared::aggregate::StateError;
+use anabranch_shared::catalog::CatalogError;
+use anabranch_shared::groups::BatchViewError;
+use anabranch_shared::log::LogError;
+use anabranch_shared::realtime::StoreError;
+use anabranch_shared::view::FinishViewError;
+use arrow::error::ArrowError;
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use datafusion::error::DataFusionError;
+use serde::Serialize;
+use serde_json::json;
+
+/// What kind of failure it is, which says what to do: mend the request, try again, or mend the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    BadRequest,
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+    /// The state of the generations does not allow it.
+    Conflict,
+    /// A cursor's generation was retired.
+    Gone,
+    TooLarge,
+    UnsupportedType,
+    /// A query needs more time, memory or rows than it may have.
+    LimitExceeded,
+    TooManyRequests,
+    /// Stored states cannot be turned into this answer.
+    Unanswerable,
+    Internal,
+    Unavailable,
+}
+
+impl Kind {
+    /// The status of the response.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::Gone => StatusCode::GONE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::LimitExceeded => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unanswerable | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Why a request could not be answered, and the next step.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{cause}\n  help: {help}")]
+pub struct Failure {
+    pub kind: Kind,
+    pub cause: String,
+    pub help: String,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, cause: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { kind, cause: cause.into(), help: help.into() }
+    }
+
+    pub(crate) fn bad(cause: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Kind::BadRequest, cause, help)
+    }
+
+    /// Something here is not available; `error` is logged, not shown.
+    pub(crate) fn unavailable(what: &str, error: impl Display) -> Self {
+        tracing::warn!(%error, "{what} is not available");
+        Self::new(Kind::Unavailable, format!("{what} is not available"), "try again; the server's log has the cause")
+    }
+
+    /// Stored bytes are not what was written; `error` is logged, not shown.
+    pub(crate) fn damaged(what: &str, error: impl Display) -> Self {
+        tracing::error!(%error, "{what} is damaged");
+        let help = "rebuild it with `anabranch batch` or `anabranch replay`; the server's log has the cause";
+        Self::new(Kind::Unanswerable, format!("{what} is damaged"), help)
+    }
+
+    /// A bug, or something that is as unexpected as one.
+    pub(crate) fn internal(error: impl Display) -> Self {
+        tracing::error!(%error, "a request failed");
+        Self::new(Kind::Internal, "the request failed inside the server", "the server's log has the cause")
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": { "kind": self.kind, "cause": self.cause, "help": self.help } });
+        let mut response = (self.kind.status(), Json(body)).into_response();
+        let headers = response.headers_mut();
+        if matches!(self.kind, Kind::Unavailable | Kind::TooManyRequests) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.kind == Kind::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<CatalogError> for Failure {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Unavailable { .. } => Self::unavailable("the catalog", error),
+            CatalogError::Damaged { .. } => Self::damaged("the catalog", error),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged { .. } => Self::damaged("the real-time view", error),
+            other => Self::unavailable("the real-time store", other),
+        }
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Damaged { .. } => Self::damaged("the log", error),
+            other => Self::unavailable("the log", other),
+        }
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        Self::damaged("a stored state", error)
+    }
+}
+
+impl From<BatchViewError> for Failure {
+    fn from(error: BatchViewError) -> Self {
+        Self::damaged("the batch view", error)
+    }
+}
+
+impl From<ArrowError> for Failure {
+    fn from(error: ArrowError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<FinishViewError> for Failure {
+    /// An overflow is told as it is: it names the aggregate and the way out, and no place.
+    fn from(error: FinishViewError) -> Self {
+        match error {
+            FinishViewError::State(error) => error.into(),
+            FinishViewError::Arrow(error) => error.into(),
+            FinishViewError::Finish(error) => {
+                Self::new(Kind::Unanswerable, error.to_string(), "mend the view's SQL and rebuild the view")
+            }
+            FinishViewError::Evaluate(error) => {
+                let cause = format!("evaluating the view's SELECT list: {}", error.strip_backtrace());
+                Self::new(Kind::Unanswerable, cause, "mend the view's SQL and rebuild the view")
+            }
+        }
+    }
+}
+
+/// Failures travel through DataFusion's streams and come out as they went in.
+impl From<Failure> for DataFusionError {
+    fn from(failure: Failure) -> Self {
+        Self::External(Box::new(failure))
+    }
+}
+
+impl From<DataFusionError> for Failure {
+    fn from(error: DataFusionError) -> Self {
+        match carried(&error) {
+            Some(failure) => failure.clone(),
+            None => Self::unavailable("the batch view", error),
+        }
+    }
+}
+
+/// The failure that went into a DataFusion stream, if that is what came out.
+pub(crate) fn carried(error: &DataFusionError) -> Option<&Failure> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source()).find_map(|error| error.downcast_ref())
+}

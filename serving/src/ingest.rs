@@ -1,0 +1,114 @@
+//! Events that arrive by HTTP, on their way into the log.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anabranch_shared::log::NewEvent;
+use anabranch_shared::partitioner::{key_bytes, partition_of};
+use anabranch_shared::position::{Offset, Partition};
+use anabranch_shared::project::Source;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::state::Serving;
+
+/// How a body holds its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyFormat {
+    /// One JSON object a line.
+    NdJson,
+    /// One JSON object, or an array of them.
+    Json,
+}
+
+/// Events that are durable in the log.
+#[derive(Debug, Default)]
+pub(crate) struct Acknowledged {
+    pub events: usize,
+    /// Next offset of each partition that received events.
+    pub offsets: BTreeMap<Partition, Offset>,
+}
+
+impl Acknowledged {
+    /// The offsets as a read takes them.
+    pub fn at_least(&self) -> String {
+        let pairs: Vec<String> = self.offsets.iter().map(|(partition, next)| format!("{partition}:{next}")).collect();
+        pairs.join(",")
+    }
+}
+
+impl Serving {
+    /// Appends all events of a body, or none if one of them is not a JSON object.
+    pub(crate) async fn ingest(&self, source: &Source, format: BodyFormat, body: &[u8]) -> Result<Acknowledged, Failure> {
+        let events = events(source, format, body)?;
+        if events.is_empty() {
+            return Ok(Acknowledged::default());
+        }
+        let partitions = self.parts.log.ensure_topic(&source.topic, source.partitions).await?;
+        let events: Vec<NewEvent> = events.into_iter().map(|event| event.placed(partitions, &self.turn)).collect();
+        let mut acknowledged = Acknowledged { events: events.len(), ..Acknowledged::default() };
+        for (partition, offset) in self.parts.log.append(&source.topic, events).await? {
+            let next = acknowledged.offsets.entry(partition).or_default();
+            *next = (*next).max(Offset(offset.0 + 1));
+        }
+        Ok(acknowledged)
+    }
+}
+
+/// An event with its key, byte for byte as it came: an amount is not rounded on its way in.
+struct Event {
+    key: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl Event {
+    fn parse(source: &Source, text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let event: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Ok(Self { key: key_bytes(source, &event), payload: text.as_bytes().to_vec() })
+    }
+
+    /// Events without a key are spread over the partitions in turn.
+    fn placed(self, partitions: u32, turn: &AtomicU64) -> NewEvent {
+        let Self { key, payload } = self;
+        let partition = if key.is_empty() {
+            Partition((turn.fetch_add(1, Ordering::Relaxed) % u64::from(partitions)) as u32)
+        } else {
+            partition_of(&key, partitions)
+        };
+        NewEvent { partition, key, payload, origin: None }
+    }
+}
+
+fn events(source: &Source, format: BodyFormat, body: &[u8]) -> Result<Vec<Event>, Failure> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        Failure::bad(format!("the body is not UTF-8 at byte {}", error.valid_up_to()), "send JSON in UTF-8")
+    })?;
+    match format {
+        BodyFormat::NdJson => lines(source, text),
+        BodyFormat::Json => elements(source, text),
+    }
+}
+
+fn lines(source: &Source, text: &str) -> Result<Vec<Event>, Failure> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(number, line)| Event::parse(source, line).map_err(|cause| refused("line", number + 1, &cause))).collect()
+}
+
+fn elements(source: &Source, text: &str) -> Result<Vec<Event>, Failure> {
+    if !text.trim_start().starts_with('[') {
+        return Ok(vec![Event::parse(source, text).map_err(|cause| refused("element", 1, &cause))?]);
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(text)
+        .map_err(|error| Failure::bad(format!("the body is not a JSON array: {error}"), "nothing was appended"))?;
+    let parse = |(index, element): (usize, &RawValue)| {
+        Event::parse(source, element.get()).map_err(|cause| refused("element", index + 1, &cause))
+    };
+    elements.into_iter().enumerate().map(parse).collect()
+}
+
+fn refused(what: &str, number: usize, cause: &str) -> Failure {
+    let help = "nothing was appended; correct it and send the whole body again";
+    Failure::bad(format!("{what} {number} is not one JSON object: {cause}"), help)
+}

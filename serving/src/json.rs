@@ -1,0 +1,129 @@
+//! Rows of Arrow columns as JSON objects that lose nothing.
+//!
+//! Integers are numbers; a decimal is text, because a double would lose digits and the scale; times
+//! are ISO 8601 in UTC; doubles are numbers, except NaN and the infinities, which JSON cannot say.
+
+use anabranch_shared::view::WINDOW_TYPE;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::*;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::{DateTime, SecondsFormat};
+use serde_json::{Map, Number, Value};
+
+use crate::failure::Failure;
+
+/// A row of an answer.
+pub(crate) type JsonRow = Map<String, Value>;
+
+/// The rows of a batch, in order.
+pub(crate) fn json_rows(batch: &RecordBatch) -> Result<Vec<JsonRow>, Failure> {
+    let schema = batch.schema();
+    let mut rows = vec![JsonRow::with_capacity(batch.num_columns()); batch.num_rows()];
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        for (row, value) in rows.iter_mut().zip(json_values(column)?) {
+            row.insert(field.name().clone(), value);
+        }
+    }
+    Ok(rows)
+}
+
+fn json_values(column: &ArrayRef) -> Result<Vec<Value>, Failure> {
+    use DataType::*;
+    Ok(match column.data_type() {
+        Boolean => column.as_boolean().iter().map(Value::from).collect(),
+        Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 => {
+            cast(column, &Int64)?.as_primitive::<Int64Type>().iter().map(Value::from).collect()
+        }
+        UInt64 => column.as_primitive::<UInt64Type>().iter().map(Value::from).collect(),
+        Float32 => each(column.as_primitive::<Float32Type>().iter(), json_float),
+        Float64 => each(column.as_primitive::<Float64Type>().iter(), json_double),
+        Timestamp(_, _) => each(cast(column, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().iter(), |us| {
+            iso_time(us).into()
+        }),
+        _ => texts(column)?,
+    })
+}
+
+fn each<T>(values: impl Iterator<Item = Option<T>>, json: impl Fn(T) -> Value) -> Vec<Value> {
+    values.map(|value| value.map_or(Value::Null, &json)).collect()
+}
+
+/// Everything else as Arrow prints it: text, decimals with their scale, dates.
+fn texts(column: &ArrayRef) -> Result<Vec<Value>, Failure> {
+    let formatter = ArrayFormatter::try_new(column, &FormatOptions::new())?;
+    let text = |row| if column.is_null(row) { Value::Null } else { formatter.value(row).to_string().into() };
+    Ok((0..column.len()).map(text).collect())
+}
+
+/// By way of the shortest text, so that 0.1 stays 0.1 and does not become 0.10000000149011612.
+fn json_float(value: f32) -> Value {
+    value.to_string().parse().map_or_else(|_| json_double(f64::from(value)), json_double)
+}
+
+fn json_double(value: f64) -> Value {
+    Number::from_f64(value).map_or_else(|| Value::from(special(value)), Value::Number)
+}
+
+fn special(value: f64) -> &'static str {
+    match value {
+        value if value.is_nan() => "NaN",
+        value if value > 0.0 => "Infinity",
+        _ => "-Infinity",
+    }
+}
+
+/// Microseconds since 1970 as `2011-10-06T16:20:00Z`.
+pub(crate) fn iso_time(us: i64) -> String {
+    match DateTime::from_timestamp_micros(us) {
+        Some(time) => time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        // Beyond the calendar; the number is still the value.
+        None => us.to_string(),
+    }
+}
+
+/// An Arrow type by the name that SQL knows it by.
+pub(crate) fn sql_type(data_type: &DataType) -> String {
+    use DataType::*;
+    match data_type {
+        Boolean => "BOOLEAN".to_owned(),
+        Int8 => "TINYINT".to_owned(),
+        Int16 => "SMALLINT".to_owned(),
+        Int32 => "INT".to_owned(),
+        Int64 => "BIGINT".to_owned(),
+        Float32 => "FLOAT".to_owned(),
+        Float64 => "DOUBLE".to_owned(),
+        Decimal128(precision, scale) => format!("DECIMAL({precision},{scale})"),
+        Utf8 | LargeUtf8 | Utf8View => "VARCHAR".to_owned(),
+        Date32 | Date64 => "DATE".to_owned(),
+        Timestamp(..) => "TIMESTAMP".to_owned(),
+        other => other.to_string().to_uppercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::*;
+
+    use super::*;
+
+    fn values(column: impl Array + 'static) -> Value {
+        Value::Array(json_values(&(Arc::new(column) as ArrayRef)).unwrap())
+    }
+
+    #[test]
+    fn values_keep_what_a_double_would_lose() {
+        use serde_json::json;
+        let decimals = Decimal128Array::from(vec![Some(12_345_678_901_234_567_890), Some(-50), None]);
+        let decimals = decimals.with_precision_and_scale(20, 2).unwrap();
+        assert_eq!(values(decimals), json!(["123456789012345678.90", "-0.50", null]));
+        assert_eq!(values(Int64Array::from(vec![i64::MAX])), json!([9_223_372_036_854_775_807_i64]));
+        assert_eq!(values(Float64Array::from(vec![0.5, f64::NAN, f64::NEG_INFINITY])), json!([0.5, "NaN", "-Infinity"]));
+        assert_eq!(values(Float32Array::from(vec![0.1])), json!([0.1]));
+        assert_eq!(values(Date32Array::from(vec![0])), json!(["1970-01-01"]));
+        let times = TimestampMicrosecondArray::from(vec![Some(1_317_918_000_000_000), Some(1_500_000), None]);
+        assert_eq!(values(times), json!(["2011-10-06T16:20:00Z", "1970-01-01T00:00:01.500Z", null]));
+    }
+}

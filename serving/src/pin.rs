@@ -1,0 +1,82 @@
+//! One generation, ready to be read: its plan and its batch view, both immutable, opened once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anabranch_shared::catalog::{GenerationRecord, ViewGenerations};
+use anabranch_shared::position::Generation;
+use anabranch_shared::view::ViewPlan;
+use tokio::sync::OnceCell;
+
+use crate::batch_view::BatchView;
+use crate::failure::{Failure, Kind};
+use crate::parts::without_having;
+use crate::state::Serving;
+
+/// A generation that reads answer from.
+#[derive(Debug)]
+pub(crate) struct Pinned {
+    pub record: GenerationRecord,
+    pub plan: Arc<ViewPlan>,
+    /// The same view without its HAVING, for finishing one side alone.
+    pub unfiltered: Arc<ViewPlan>,
+    /// None where the real-time view starts at the beginning.
+    pub batch: Option<BatchView>,
+}
+
+type PinCell = Arc<OnceCell<Arc<Pinned>>>;
+
+/// Opened generations.
+#[derive(Default)]
+pub(crate) struct Pins(Mutex<HashMap<(String, Generation), PinCell>>);
+
+impl Pins {
+    /// The cell of this generation; forgets those of its view that are no longer in the catalog.
+    fn cell(&self, record: &GenerationRecord, generations: &ViewGenerations) -> PinCell {
+        let mut pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pins.retain(|(view, generation), _| *view != record.view || generations.generations.contains_key(generation));
+        pins.entry((record.view.clone(), record.generation)).or_default().clone()
+    }
+}
+
+impl Serving {
+    /// Pins the generation that answers now, or the one that a cursor names.
+    pub(crate) async fn pin(&self, view: &str, wanted: Option<Generation>) -> Result<Arc<Pinned>, Failure> {
+        self.view(view)?;
+        let generations = self.parts.catalog.load().await?.view(view);
+        let record = match wanted {
+            Some(generation) => generations.generations.get(&generation).ok_or_else(|| gone(view, generation))?,
+            None => generations.serving().ok_or_else(|| not_served(view))?,
+        };
+        let cell = self.pins.cell(record, &generations);
+        cell.get_or_try_init(|| self.open(record)).await.cloned()
+    }
+
+    /// Whether the generation has not been retired.
+    pub(crate) async fn is_published(&self, record: &GenerationRecord) -> Result<bool, Failure> {
+        let catalog = self.parts.catalog.load().await?;
+        Ok(catalog.view(&record.view).generations.contains_key(&record.generation))
+    }
+
+    async fn open(&self, record: &GenerationRecord) -> Result<Arc<Pinned>, Failure> {
+        let file = format!("views/{}.sql", record.view);
+        let unreadable = |error| Failure::damaged("the generation's definition", error);
+        let plan = Arc::new(ViewPlan::of_definition(&file, &record.definition).map_err(unreadable)?);
+        let unfiltered = without_having(&file, &plan)?;
+        let batch = match &record.batch_view {
+            Some(place) => Some(BatchView::open(&self.batch_views, &self.parts.root.join(place)).await?),
+            None => None,
+        };
+        Ok(Arc::new(Pinned { record: record.clone(), plan, unfiltered, batch }))
+    }
+}
+
+pub(crate) fn gone(view: &str, generation: Generation) -> Failure {
+    let cause = format!("generation {generation} of view '{view}' was retired; this cursor reads only that one");
+    Failure::new(Kind::Gone, cause, "start again without a cursor")
+}
+
+pub(crate) fn not_served(view: &str) -> Failure {
+    let help = "run `anabranch speed` or `anabranch dev`, which publish the first one";
+    Failure::new(Kind::Unavailable, format!("view '{view}' has no generation to answer from yet"), help)
+}
