@@ -75,7 +75,9 @@ impl Error {
             | Self::Catalog(CatalogError::Unavailable { .. })
             | Self::Store(StoreError::Unavailable { .. })
             | Self::Conflict { .. } => true,
-            Self::Table { source, .. } => matches!(source, DeltaTableError::ObjectStore { .. } | DeltaTableError::Io { .. }),
+            Self::Table { source, .. } => {
+                matches!(source, DeltaTableError::ObjectStore { .. } | DeltaTableError::Io { .. })
+            }
             _ => false,
         }
     }

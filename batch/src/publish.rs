@@ -3,19 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::catalog::{
-    Catalog, CatalogStore, GenerationRecord, Record, Road, ViewGenerations, append_with,
-};
+use anabranch_shared::catalog::{Catalog, CatalogStore, GenerationRecord, Record, Road, ViewGenerations, append_with};
 use anabranch_shared::position::{Cut, Generation, Offset, Partition};
 use anabranch_shared::project::Definition;
 use anabranch_shared::realtime::{RealtimeStore, Slot};
 use anabranch_shared::view::ViewPlan;
 
+use crate::Result;
 use crate::archive::Archive;
 use crate::recompute::{self, Computed};
 use crate::session::Limits;
 use crate::view_table::discard;
-use crate::Result;
 
 /// A generation without its number.
 #[derive(Clone, Debug, PartialEq)]
@@ -207,11 +205,7 @@ pub async fn promote_if_covered(
     Ok(append_with(catalog, decide).await?.map(|_| next))
 }
 
-async fn covers(
-    store: &dyn RealtimeStore,
-    candidate: &GenerationRecord,
-    serving: &GenerationRecord,
-) -> Result<bool> {
+async fn covers(store: &dyn RealtimeStore, candidate: &GenerationRecord, serving: &GenerationRecord) -> Result<bool> {
     let mut partition = Partition(0);
     let known = |record: &GenerationRecord| {
         let in_cut = record.cut.0.keys().last().map_or(0, |last| last.0 + 1);

@@ -184,13 +184,12 @@ fn sorted(plan: &ViewPlan, rows: DataFrame) -> Result<DataFrame> {
 /// Rows at or above `from`; `None` when there can be none. They are below `to` because the snapshot
 /// ends there.
 fn gained(from: &Cut, to: &Cut) -> Option<Expr> {
-    let moved: Vec<(Partition, Offset)> = to
-        .0
-        .iter()
-        .map(|(partition, point)| (*partition, from.next(*partition), point.next))
-        .filter(|(_, from, to)| from < to)
-        .map(|(partition, from, _)| (partition, from))
-        .collect();
+    let moved: Vec<(Partition, Offset)> =
+        to.0.iter()
+            .map(|(partition, point)| (*partition, from.next(*partition), point.next))
+            .filter(|(_, from, to)| from < to)
+            .map(|(partition, from, _)| (partition, from))
+            .collect();
     any_of(&moved)
 }
 

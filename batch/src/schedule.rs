@@ -21,7 +21,8 @@ impl FromStr for Schedule {
     /// Parses five fields (minute, hour, day, month, weekday), six with seconds first, or a name
     /// such as `@daily`.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refuse = |cause: croner::errors::CronError| Error::Schedule { text: text.to_owned(), cause: cause.to_string() };
+        let refuse =
+            |cause: croner::errors::CronError| Error::Schedule { text: text.to_owned(), cause: cause.to_string() };
         Ok(Self { cron: Cron::from_str(text).map_err(refuse)? })
     }
 }

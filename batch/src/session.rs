@@ -22,7 +22,7 @@ pub struct Limits {
     pub spill_folder: Option<PathBuf>,
     /// Threads that compute at once.
     pub parallelism: usize,
-    /// Rows in a batch between operators.
+    /// Most rows in a batch between operators.
     pub batch_rows: usize,
 }
 
@@ -52,11 +52,14 @@ pub fn session(limits: &Limits) -> Result<SessionContext> {
 
 fn config(limits: &Limits) -> SessionConfig {
     const USUAL_RESERVATION_BYTES: usize = 10 << 20;
+    // Merging spilled runs takes a batch of each of them, so batches are small beside the whole.
+    const MEMORY_PER_BATCH_ROW: usize = 4096;
+    let batch_rows = limits.batch_rows.min(limits.memory_bytes / MEMORY_PER_BATCH_ROW).max(64);
     // Every sort sets this aside for merging its spilled runs, so it has to fit several times.
     let reservation = (limits.memory_bytes / (4 * limits.parallelism.max(1))).min(USUAL_RESERVATION_BYTES);
     SessionConfig::new()
         .with_target_partitions(limits.parallelism.max(1))
-        .with_batch_size(limits.batch_rows)
+        .with_batch_size(batch_rows)
         .with_sort_spill_reservation_bytes(reservation)
         // Views would have to be cast back to the declared types.
         .set_bool("datafusion.execution.parquet.schema_force_view_types", false)

@@ -211,7 +211,9 @@ impl Order {
         let keys = plan.keys.iter().map(|key| column(batch, &key.name, &key.data_type)).collect::<Result<Vec<_>>>()?;
         let keys = key::encode(&keys, rows)?;
         let panes = match &plan.window {
-            Some(_) => column(batch, PANE_COLUMN, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().values().to_vec(),
+            Some(_) => {
+                column(batch, PANE_COLUMN, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().values().to_vec()
+            }
             None => vec![0; rows],
         };
         let at = |row: usize| (keys.get(row), panes[row]);

@@ -54,15 +54,15 @@ fn mistakes_in_a_view_have_a_place() {
     for (from, to, place, words) in [
         ("sum(amount)", "sum(amont)", "spend.sql:1:17", "amont"),
         ("SELECT", "SELEC", "spend.sql:1:1", "SELEC"),
-        ("FROM orders", "FROM oders", "spend.sql:2:6", "orders"),
+        ("FROM orders", "FROM oders", "spend.sql:2:6", "oders"),
         ("GROUP BY uid", "GROUP BY uid,,", "spend.sql:3:", ""),
         ("sum(amount) AS spent", "sum(amount)", "spend.sql:1:13", "AS name"),
-        ("sum(amount) AS spent", "now() AS spent", "spend.sql", "now"),
+        ("sum(amount) AS spent", "now() AS spent", "spend.sql:1:13", "now"),
         ("FROM orders", "FROM orders JOIN orders o ON true", "spend.sql:2:6", "joins"),
-        ("GROUP BY uid,", "WHERE random() < 1 GROUP BY uid,", "spend.sql", "random"),
-        ("tumble(ts,", "tumble(other,", "spend.sql:3:", "other"),
-        ("sum(amount)", "sum(DISTINCT amount)", "spend.sql", "DISTINCT"),
-        ("sum(amount)", "median(amount)", "spend.sql", "median"),
+        ("GROUP BY uid,", "WHERE random() < 1 GROUP BY uid,", "spend.sql:3:7", "random"),
+        ("tumble(ts,", "tumble(other,", "spend.sql:3:22", "other"),
+        ("sum(amount)", "sum(DISTINCT amount)", "spend.sql:1:13", "DISTINCT"),
+        ("sum(amount)", "median(amount)", "spend.sql:1:13", "median"),
     ] {
         let error = refused(SAME, (from, to));
         assert!(error.contains(place) && error.contains(words) && error.contains("help:"), "{to}: {error}");

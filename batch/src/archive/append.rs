@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anabranch_shared::archive::{PARTITION, OFFSET, VERDICT, schema};
+use anabranch_shared::archive::{OFFSET, PARTITION, VERDICT, schema};
 use anabranch_shared::event::{JudgedEvents, Verdict};
 use anabranch_shared::log::Chunk;
 use anabranch_shared::position::{Cut, CutPoint, Offset, Partition};
@@ -72,41 +72,35 @@ impl<'a> Append<'a> {
         Ok(())
     }
 
+    /// Adds judged chunks with their bytes.
+    pub(super) async fn write_all(&mut self, judged: &[(JudgedEvents, Chunk)]) -> Result<()> {
+        for (events, chunk) in judged {
+            self.write(events, chunk).await?;
+        }
+        Ok(())
+    }
+
     /// Rows added so far.
     pub fn rows(&self) -> u64 {
         self.outcomes.total()
     }
 
-    /// What became of the events added so far.
-    pub fn outcomes(&self) -> Outcomes {
-        self.outcomes
-    }
-
-    /// Makes it count, and returns the archive's version. Nothing added means no commit. Fails with
-    /// [`Error::Conflict`], and has written nothing, when another archiver was faster.
-    pub async fn commit(mut self) -> Result<u64> {
+    /// Makes it count, and returns what became of the events. Nothing added means no commit. Fails
+    /// with [`Error::Conflict`], and has written nothing, when another archiver was faster.
+    pub async fn commit(mut self) -> Result<Outcomes> {
         if self.cut == self.archive.cut {
-            return Ok(self.archive.version());
+            return Ok(self.outcomes);
         }
         let adds = self.close().await?;
         match self.commit_files(&adds).await {
             Ok(version) => self.settle(version).await,
             Err(error) => {
-                let lost = matches!(error, DeltaTableError::Transaction { source: TransactionError::MaxCommitAttempts(_) });
+                let lost =
+                    matches!(error, DeltaTableError::Transaction { source: TransactionError::MaxCommitAttempts(_) });
                 if lost {
                     self.remove_files(&adds).await;
                 }
                 Err(self.failure(error, lost))
-            }
-        }
-    }
-
-    /// Gives up; removes what it can of what was written.
-    pub async fn abort(mut self) {
-        for (_, writer) in std::mem::take(&mut self.writers) {
-            match writer.close().await {
-                Ok(adds) => self.remove_files(&adds).await,
-                Err(error) => tracing::warn!(%error, "an unfinished archive file could not be removed"),
             }
         }
     }
@@ -147,7 +141,10 @@ impl<'a> Append<'a> {
             // Exactly the next version, or not at all.
             .with_max_retries(0)
             .with_application_transactions(position::transactions(&self.cut))
-            .with_metadata([("anabranch.ranges".to_owned(), self.ranges()), ("anabranch.rows".to_owned(), json!(self.rows()))]);
+            .with_metadata([
+                ("anabranch.ranges".to_owned(), self.ranges()),
+                ("anabranch.rows".to_owned(), json!(self.rows())),
+            ]);
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
             partition_by: Some(vec![PARTITION.to_owned()]),
@@ -164,14 +161,16 @@ impl<'a> Append<'a> {
     fn ranges(&self) -> serde_json::Value {
         let before = &self.archive.cut;
         let moved = self.cut.0.iter().filter(|(partition, point)| before.next(**partition) != point.next);
-        moved.map(|(partition, point)| (partition.to_string(), json!([before.next(*partition).0, point.next.0]))).collect()
+        moved
+            .map(|(partition, point)| (partition.to_string(), json!([before.next(*partition).0, point.next.0])))
+            .collect()
     }
 
-    async fn settle(self, version: u64) -> Result<u64> {
-        let Self { archive, cut, .. } = self;
+    async fn settle(self, version: u64) -> Result<Outcomes> {
+        let Self { archive, cut, outcomes, .. } = self;
         at(&archive.folder, archive.table.load_version(version).await)?;
         archive.cut = cut;
-        Ok(version)
+        Ok(outcomes)
     }
 
     async fn remove_files(&self, adds: &[Add]) {

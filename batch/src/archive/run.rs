@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::log::{Bounds, Chunk, Log, LogError, LogReader};
+use anabranch_shared::log::{Bounds, Chunk, Log, LogReader};
 use anabranch_shared::position::{Cut, CutPoint, Offset, Partition};
 use anabranch_shared::project::Source;
 use anabranch_shared::realtime::Outcomes;
@@ -67,7 +67,9 @@ pub async fn follow(
     let mut archiver = Archiver::open(source, root, options.max_rows_per_commit, shutdown.clone()).await?;
     loop {
         match archiver.catch_up(log).await {
-            Err(error) if error.is_transient() => tracing::warn!(source = source.name, %error, "archiving will be tried again"),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(source = source.name, %error, "archiving will be tried again")
+            }
             outcome => outcome?,
         }
         tokio::select! {
@@ -128,7 +130,7 @@ impl<'a> Archiver<'a> {
 
     async fn write_all(
         &mut self,
-        mut judged: mpsc::Receiver<Result<Vec<(JudgedEvents, Chunk)>>>,
+        mut judged: mpsc::Receiver<Judged>,
         beginnings: &BTreeMap<Partition, Offset>,
     ) -> Result<()> {
         let mut append = self.archive.append();
@@ -136,14 +138,15 @@ impl<'a> Archiver<'a> {
             tracing::warn!(source = self.source.name, %partition, %start, "the log no longer has what came before");
             append.begin_at(*partition, *start)?;
         }
+        let mut outcome = Ok(());
         while let Some(polled) = judged.recv().await {
-            for (events, chunk) in polled? {
-                append.write(&events, &chunk).await?;
+            match polled {
+                Ok(polled) => append.write_all(&polled).await?,
+                // What was read before is good, and kept.
+                Err(error) => outcome = Err(error),
             }
             if append.rows() >= self.max_rows {
-                let outcomes = append.outcomes();
-                append.commit().await?;
-                self.run.outcomes += outcomes;
+                self.run.outcomes += append.commit().await?;
                 self.note();
                 append = self.archive.append();
             }
@@ -151,11 +154,9 @@ impl<'a> Archiver<'a> {
                 break;
             }
         }
-        let outcomes = append.outcomes();
-        append.commit().await?;
-        self.run.outcomes += outcomes;
+        self.run.outcomes += append.commit().await?;
         self.note();
-        Ok(())
+        outcome
     }
 
     fn note(&mut self) {
@@ -233,13 +234,9 @@ impl Reading {
         let events = JudgedEvents::of_chunk(&self.source, decoder, &chunk, from)?;
         self.points.insert(chunk.partition, events.point);
         if self.has_reached(chunk.partition, &events.point) {
-            self.pause(chunk.partition)?;
+            // What comes after the goal is for the next run.
+            self.reader.pause(chunk.partition)?;
         }
         Ok((events, chunk))
-    }
-
-    /// What comes after the goal is for the next run.
-    fn pause(&mut self, partition: Partition) -> Result<(), LogError> {
-        self.reader.pause(partition)
     }
 }

@@ -25,9 +25,14 @@ enum Kind {
     /// Integers: the mean is a double.
     Avg,
     /// Decimals: the mean has this many digits more, rounded half away from zero.
-    AvgOfDecimals { digits: u32 },
+    AvgOfDecimals {
+        digits: u32,
+    },
     AvgOfDoubles,
-    Extreme { largest: bool, doubles: bool },
+    Extreme {
+        largest: bool,
+        doubles: bool,
+    },
 }
 
 impl Recipe {
@@ -91,7 +96,11 @@ impl Recipe {
             Kind::Sum | Kind::Avg | Kind::AvgOfDecimals { .. } => {
                 let totals = exact(found.column(&self.result())?)?;
                 let counts = exact(found.column(&self.count())?)?;
-                totals.iter().zip(&counts).map(|(total, count)| self.finish_total(number(total), number(count))).collect()
+                totals
+                    .iter()
+                    .zip(&counts)
+                    .map(|(total, count)| self.finish_total(number(total), number(count)))
+                    .collect()
             }
             Kind::Count => {
                 let counts = exact(found.column(&self.result())?)?;
@@ -99,7 +108,10 @@ impl Recipe {
             }
             Kind::Extreme { doubles, .. } => {
                 let extremes = exact(found.column(&self.result())?)?;
-                Ok(extremes.into_iter().map(|extreme| if doubles { unranked(&extreme) } else { Value::Exact(extreme) }).collect())
+                Ok(extremes
+                    .into_iter()
+                    .map(|extreme| if doubles { unranked(&extreme) } else { Value::Exact(extreme) })
+                    .collect())
             }
         }
     }

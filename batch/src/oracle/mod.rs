@@ -59,7 +59,10 @@ enum Exact {
 enum Value {
     Exact(Exact),
     /// A double and the magnitude that its error is measured by.
-    Double { value: f64, magnitude: f64 },
+    Double {
+        value: f64,
+        magnitude: f64,
+    },
 }
 
 impl Oracle {

@@ -86,9 +86,9 @@ async fn of_two_archivers_one_commits_and_the_other_writes_nothing() {
     let (mut first, mut second) = (a.append(), b.append());
     first.write(&judged, &events).await.unwrap();
     second.write(&judged, &events).await.unwrap();
-    let version = first.commit().await.unwrap();
+    assert_eq!(first.commit().await.unwrap().total(), 20);
     let lost = second.commit().await.unwrap_err();
-    assert!(matches!(lost, Error::Conflict { version: taken, .. } if taken == version), "{lost}");
+    assert!(matches!(lost, Error::Conflict { version, .. } if version == a.version()), "{lost}");
     b.reload().await.unwrap();
     assert_eq!(b.cut(), a.cut());
     let unchained = b.append().write(&judged, &events).await.unwrap_err();
@@ -117,7 +117,7 @@ async fn racing_creators_share_one_table() {
 #[tokio::test]
 async fn gaps_move_the_position_without_rows() {
     let world = World::new().await;
-    let log = ScriptedLog { start: 0, end: 9, events: vec![(2, event(2)), (5, event(5))] };
+    let log = ScriptedLog { start: 0, end: 9, events: vec![(2, event(2)), (5, event(5))], fails_at: None };
     let run = archive_to_end(&log, &world.source, world.root(), 100).await.unwrap();
     assert_eq!((run.to.next(Partition(0)), run.outcomes.total()), (Offset(9), 2));
     let log = ScriptedLog { end: 12, ..log };
@@ -134,13 +134,13 @@ async fn gaps_move_the_position_without_rows() {
 #[tokio::test]
 async fn a_new_archive_begins_where_the_log_does_and_never_skips_later() {
     let world = World::new().await;
-    let log = ScriptedLog { start: 4, end: 6, events: vec![(4, event(4)), (5, event(5))] };
+    let log = ScriptedLog { start: 4, end: 6, events: vec![(4, event(4)), (5, event(5))], fails_at: None };
     let run = archive_to_end(&log, &world.source, world.root(), 100).await.unwrap();
     assert_eq!((run.to.next(Partition(0)), run.outcomes.total()), (Offset(6), 2));
-    let expired = ScriptedLog { start: 8, end: 9, events: vec![(8, event(8))] };
+    let expired = ScriptedLog { start: 8, end: 9, events: vec![(8, event(8))], fails_at: None };
     let error = archive_to_end(&expired, &world.source, world.root(), 100).await.unwrap_err();
     assert!(matches!(error, Error::Log(LogError::Expired { wanted: Offset(6), start: Offset(8), .. })), "{error}");
-    let made_anew = ScriptedLog { start: 0, end: 2, events: vec![(0, event(0)), (1, event(1))] };
+    let made_anew = ScriptedLog { start: 0, end: 2, events: vec![(0, event(0)), (1, event(1))], fails_at: None };
     let error = archive_to_end(&made_anew, &world.source, world.root(), 100).await.unwrap_err();
     assert!(matches!(error, Error::Log(LogError::BeyondEnd { wanted: Offset(6), end: Offset(2), .. })), "{error}");
 }
@@ -247,4 +247,30 @@ async fn following_takes_in_what_comes_until_it_is_stopped() {
     assert_eq!(run.unwrap().outcomes.total(), 60);
     assert_eq!(world.snapshot().await.cut().0.len(), PARTITIONS as usize);
     assert_whole(&world).await;
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_failure_is_kept() {
+    let world = World::new().await;
+    let events = (0..10).map(|i| (i, event(i))).collect();
+    let log = ScriptedLog { start: 0, end: 12, events, fails_at: Some(10) };
+    let error = archive_to_end(&log, &world.source, world.root(), 100).await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(offsets(&in_order(&world.snapshot().await, 0).await), (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn any_column_name_will_do() {
+    let world = World::new().await;
+    let mut source = source();
+    source.columns[0].name = "user name, `quoted`; \"twice\"".into();
+    source.columns[7].name = "Event Time".into();
+    source.event_time = "Event Time".into();
+    let payload = r#"{"user name, `quoted`; \"twice\"":"a","Event Time":"2011-10-06"}"#;
+    world.append_payloads([(0, payload.to_owned())]).await;
+    let run = archive_to_end(&world.log, &source, world.root(), 100).await.unwrap();
+    assert_eq!(run.outcomes.applied, 1);
+    let archive = Archive::open_or_create(world.root(), &source).await.unwrap();
+    let rows = in_order(&archive.snapshot(), 0).await;
+    assert_eq!(texts(&rows, &source.columns[0].name), [Some("a".to_owned())]);
 }

@@ -59,7 +59,7 @@ async fn the_next_run_is_incremental_and_an_edited_view_starts_over() {
 async fn one_failing_view_does_not_stop_the_others() {
     let world = World::with_events(0..50).await;
     world.archive().await;
-    // min of a column that overflows nothing but cannot be read: the archive of another declaration.
+    // Its archive was judged by another declaration of the source.
     let mut other = crate::world::source();
     other.lateness_us += 1;
     let broken = ViewPlan::parse("b.sql", GLOBAL, &[("events".to_owned(), other)].into()).unwrap();
@@ -105,11 +105,9 @@ async fn two_runs_at_once_publish_once() {
     for round in 1..6u64 {
         let (a, b) = (world.catalog(), world.catalog());
         let (views, options) = (views(GLOBAL), options());
-        let (a, b) = tokio::join!(
-            run(world.root(), &a, &views, &options),
-            run(world.root(), &b, &views, &options)
-        );
-        let generations: Vec<_> = [a, b].iter().map(|run| run[0].outcome.as_ref().unwrap().record().generation).collect();
+        let (a, b) = tokio::join!(run(world.root(), &a, &views, &options), run(world.root(), &b, &views, &options));
+        let generations: Vec<_> =
+            [a, b].iter().map(|run| run[0].outcome.as_ref().unwrap().record().generation).collect();
         assert_eq!(generations, [Generation(round); 2]);
         assert_eq!(folders(&world) as u64, round);
         world.append(round * 300..round * 300 + 10).await;

@@ -116,11 +116,6 @@ async fn with_little_memory_it_spills_and_agrees() {
     let world = World::with_events(0..40_000).await;
     world.archive().await;
     let plan = plan(TYPED_KEYS);
-    for mb in [3,4,5,6,8,10,12,16] { for batch_rows in [1024, 8192] {
-    let scarce = Limits { memory_bytes: mb << 20, batch_rows, ..limits() };
-    let computed = full(world.root(), "v", &plan, &world.snapshot().await, &scarce).await.map(|c| c.spilled_bytes);
-    eprintln!("{mb} {batch_rows} {computed:?}");
-    }}
     let scarce = Limits { memory_bytes: 3 << 20, ..limits() };
     let computed = full(world.root(), "v", &plan, &world.snapshot().await, &scarce).await.unwrap();
     assert!(computed.spilled_bytes > 0, "there was not enough memory");
@@ -177,12 +172,20 @@ async fn replay_writes_through_the_same_door() {
 /// Events as a user might send them: any text as key, doubles of every kind, bad ones in between.
 fn payload() -> impl Strategy<Value = (u32, String)> {
     let x = prop_oneof![any::<i32>().prop_map(|x| format!("{x}.5")), Just("1e300".into()), Just("-1e-300".into())];
-    let event = (0u32..3, any::<Option<String>>(), any::<i64>(), x, 0u32..200).prop_map(|(partition, k, n, x, second)| {
-        let k = serde_json::to_string(&k).unwrap();
-        let ts = format!("2011-10-06T10:{:02}:{:02}Z", second / 60, second % 60);
-        let n = n >> 8;
-        (partition, format!(r#"{{"k":{k},"g":{},"n":{n},"amount":{}.25,"x":{x},"flag":null,"day":null,"ts":"{ts}"}}"#, n % 3, n % 999))
-    });
+    let event =
+        (0u32..3, any::<Option<String>>(), any::<i64>(), x, 0u32..200).prop_map(|(partition, k, n, x, second)| {
+            let k = serde_json::to_string(&k).unwrap();
+            let ts = format!("2011-10-06T10:{:02}:{:02}Z", second / 60, second % 60);
+            let n = n >> 8;
+            (
+                partition,
+                format!(
+                    r#"{{"k":{k},"g":{},"n":{n},"amount":{}.25,"x":{x},"flag":null,"day":null,"ts":"{ts}"}}"#,
+                    n % 3,
+                    n % 999
+                ),
+            )
+        });
     prop_oneof![9 => event, 1 => (0u32..3, Just("{}".to_owned()))]
 }
 

@@ -13,6 +13,8 @@ pub struct ScriptedLog {
     pub start: u64,
     pub end: u64,
     pub events: Vec<(u64, String)>,
+    /// The offset from which nothing can be read.
+    pub fails_at: Option<u64>,
 }
 
 #[async_trait]
@@ -54,6 +56,9 @@ impl LogReader for Reader {
     fn poll(&mut self, max: usize, _: Duration) -> Result<Vec<Chunk>, LogError> {
         if self.next == self.log.end {
             return Ok(vec![]);
+        }
+        if self.log.fails_at == Some(self.next) {
+            return Err(LogError::Unavailable { at: "script".into(), cause: "as planned".into() });
         }
         let mut chunk = Chunk::empty(Partition(0), Offset(self.next));
         let rest = self.log.events.iter().filter(|(offset, _)| *offset >= self.next);

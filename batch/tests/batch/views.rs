@@ -12,4 +12,10 @@ pub const GLOBAL: &str = "SELECT count(*) AS c, sum(amount) AS s, max(k) AS k FR
 pub const TYPED_KEYS: &str = "SELECT day, amount AS price, upper(k) AS name, date_trunc('hour', ts) AS hour, count(*) AS c \
     FROM events GROUP BY day, amount, upper(k), date_trunc('hour', ts)";
 
-pub const ALL: [&str; 4] = [WINDOWED, FILTERED, GLOBAL, TYPED_KEYS];
+/// Types that Delta does not have, and names that need quotes.
+pub const ODD_KEYS: &str = "SELECT arrow_cast(g, 'UInt8') AS small, arrow_cast(g, 'UInt32') AS \"Large number\", \
+    arrow_cast(ts, 'Timestamp(Nanosecond, None)') AS nanos, arrow_cast(ts, 'Timestamp(Second, None)') AS seconds, \
+    count(*) AS c FROM events GROUP BY arrow_cast(g, 'UInt8'), arrow_cast(g, 'UInt32'), \
+    arrow_cast(ts, 'Timestamp(Nanosecond, None)'), arrow_cast(ts, 'Timestamp(Second, None)')";
+
+pub const ALL: [&str; 5] = [WINDOWED, FILTERED, GLOBAL, TYPED_KEYS, ODD_KEYS];

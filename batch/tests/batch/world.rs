@@ -58,7 +58,12 @@ pub fn event(i: u64) -> String {
     let (minute, second) = (i / 60 % 60, (i % 60).saturating_sub(mixed % 5));
     format!(
         r#"{{"k":{key},"g":{},"n":{number},"amount":{}.{:02},"x":{x},"flag":{},"day":"2011-10-{:02}","ts":"2011-10-06T{:02}:{minute:02}:{second:02}Z"}}"#,
-        mixed % 3, mixed % 900, mixed % 100, mixed % 2 == 0, 1 + mixed % 28, i / 3600 % 24,
+        mixed % 3,
+        mixed % 900,
+        mixed % 100,
+        mixed % 2 == 0,
+        1 + mixed % 28,
+        i / 3600 % 24,
     )
 }
 

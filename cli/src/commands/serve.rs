@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anabranch_serving::{check_bind, listen, router};
 use anabranch_speed::SpeedOptions;
+use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -34,7 +35,7 @@ pub async fn dev(global: &Global, args: ServeArgs) -> anyhow::Result<()> {
 async fn open(global: &Global, args: &ServeArgs, command: &str) -> anyhow::Result<(Parts, String)> {
     let loaded = LoadedProject::load(global)?;
     let bind = args.bind.clone().unwrap_or_else(|| loaded.project.bind.clone());
-    check_bind(&bind, api::key().as_deref())?;
+    check_bind(&bind, api::key().as_deref()).with_context(|| format!("{} is not set", api::KEY_VARIABLE))?;
     Ok((Parts::open(loaded, command).await?, bind))
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, DataFusionError, Result as PlanResult, TableReference, plan_err};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result as PlanResult, SchemaError, TableReference, plan_err};
 use datafusion::datasource::{empty::EmptyTable, provider_as_source};
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
@@ -20,7 +20,7 @@ use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, Spanned, visit_expressions_mut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::Span;
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
 use super::refusal::{Refusal, select_of};
 use super::window::{WINDOW_END, Window};
@@ -104,6 +104,13 @@ impl Text<'_> {
         Ok(names)
     }
 
+    /// Where a word stands first; for errors that come without a place.
+    fn word(&self, word: &str) -> Span {
+        let tokens = Tokenizer::new(&GenericDialect {}, self.sql).tokenize_with_location().unwrap_or_default();
+        let is_it = |token: &Token| matches!(token, Token::Word(found) if found.value.eq_ignore_ascii_case(word));
+        tokens.iter().find(|token| is_it(&token.token)).map_or_else(Span::empty, |token| token.span)
+    }
+
     fn planning(&self, error: &DataFusionError) -> ProjectError {
         let help = "see the source's columns in anabranch.toml and DataFusion's SQL reference";
         match error {
@@ -117,6 +124,12 @@ impl Text<'_> {
                     placed.help = first.message.clone();
                 }
                 placed
+            }
+            DataFusionError::SchemaError(unknown, _) => {
+                let SchemaError::FieldNotFound { field, .. } = unknown.as_ref() else {
+                    return self.error(Span::empty(), error.strip_backtrace(), help);
+                };
+                self.error(self.word(&field.name), format!("unknown column '{}'", field.name), help)
             }
             DataFusionError::Context(_, inner) => self.planning(inner),
             DataFusionError::Collection(errors) if !errors.is_empty() => self.planning(&errors[0]),
@@ -135,15 +148,10 @@ fn span_in_message(message: &str) -> Span {
         let rest = &message[message.rfind(marker)? + marker.len()..];
         rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
     };
-    let location = |line, column| ast_location(line, column);
     match (number_after("Line: "), number_after("Column: ")) {
-        (Some(line), Some(column)) => Span::new(location(line, column), location(line, column)),
+        (Some(line), Some(column)) => Span::new(Location { line, column }, Location { line, column }),
         _ => Span::empty(),
     }
-}
-
-fn ast_location(line: u64, column: u64) -> datafusion::sql::sqlparser::tokenizer::Location {
-    datafusion::sql::sqlparser::tokenizer::Location { line, column }
 }
 
 /// Replaces `window_start` and `window_end` by what they stand for, so that DataFusion can
@@ -297,6 +305,11 @@ impl Planned<'_> {
         Err(self.text.error(Span::empty(), cause, help))
     }
 
+    /// Refuses something that `word` stands for in the text.
+    fn refuse_word<T>(&self, word: &str, cause: impl Into<String>, help: &str) -> Result<T, ProjectError> {
+        Err(self.text.error(self.text.word(word), cause, help))
+    }
+
     fn logical_plan(&self, select: ast::Select) -> Result<LogicalPlan, ProjectError> {
         let names = Names { state: &self.state, source: &self.source };
         let options = ParserOptions::new().with_collect_spans(true).with_map_string_types_to_utf8view(false);
@@ -386,7 +399,7 @@ impl Planned<'_> {
             match window_args(&expr) {
                 Some(args) => {
                     let parsed = Window::tumble(args).or_else(|cause| {
-                        self.refuse(cause, "write tumble(time, INTERVAL '1 minute')")
+                        self.refuse_word(FUNCTION_NAME, cause, "write tumble(time, INTERVAL '1 minute')")
                     })?;
                     self.check_window_time(&args[0])?;
                     window = Some((position, parsed, expr));
@@ -401,7 +414,8 @@ impl Planned<'_> {
     fn check_window_time(&self, time: &Expr) -> Result<(), ProjectError> {
         match strip_casts(time) {
             Expr::Column(column) if column.name == self.source.event_time => Ok(()),
-            other => self.refuse(
+            other => self.refuse_word(
+                FUNCTION_NAME,
                 format!("the window is on {other}, which is not the source's event time"),
                 &format!("window on '{}', the source's event_time", self.source.event_time),
             ),
@@ -429,7 +443,8 @@ impl Planned<'_> {
             let function = self.known_aggregate(call.func.name())?;
             let params = call.params;
             if params.distinct || !params.order_by.is_empty() || params.null_treatment.is_some() {
-                return self.refuse(
+                return self.refuse_word(
+                    function.name(),
                     format!("DISTINCT, ORDER BY and IGNORE NULLS are not supported in {expr}"),
                     "leave them out; NULLs are never aggregated",
                 );
@@ -452,7 +467,11 @@ impl Planned<'_> {
         registry().into_iter().find(|aggregate| aggregate.name() == name).map_or_else(
             || {
                 let known: Vec<&str> = registry().iter().map(|aggregate| aggregate.name()).collect();
-                self.refuse(format!("aggregate '{name}' is not supported"), &format!("use one of {}", known.join(", ")))
+                self.refuse_word(
+                    name,
+                    format!("aggregate '{name}' is not supported"),
+                    &format!("use one of {}", known.join(", ")),
+                )
             },
             Ok,
         )
@@ -472,7 +491,8 @@ impl Planned<'_> {
         })
         .map_err(|error| self.text.planning(&error))?;
         match culprit {
-            Some(name) => self.refuse(
+            Some(name) => self.refuse_word(
+                &name,
                 format!("{name}() gives another answer at another time, so no two runs of the view would agree"),
                 "use the event time, or put the value into the event",
             ),

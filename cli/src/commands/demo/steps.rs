@@ -82,11 +82,12 @@ impl Steps {
         self.verify().await
     }
 
-    fn show(&self, step: &str, mut showed: Value) -> anyhow::Result<()> {
-        showed["step"] = json!(step);
-        self.output.print(&showed, || {
-            let facts = showed.as_object().into_iter().flatten().filter(|(name, _)| *name != "step");
-            let facts: Vec<String> = facts.map(|(name, value)| format!("{name} {value}")).collect();
+    fn show(&self, step: &str, facts: Value) -> anyhow::Result<()> {
+        let facts = facts.as_object().context("a step shows an object")?;
+        let mut line = serde_json::Map::from_iter([("step".to_owned(), json!(step))]);
+        line.extend(facts.clone());
+        self.output.print(&line, || {
+            let facts: Vec<String> = facts.iter().map(|(name, value)| format!("{name} {value}")).collect();
             format!("{step}: {}", facts.join(", "))
         })
     }

@@ -1,0 +1,11 @@
+//! The API over the real embedded stores, a Delta table and a real log, called without a socket.
+
+mod admin;
+mod auth;
+mod coverage;
+mod ingest;
+mod paging;
+mod rows;
+mod sql;
+mod swap;
+mod world;

@@ -1,0 +1,182 @@
+//! Merged answers, computed by hand.
+
+use anabranch_shared::catalog::GenerationRecord;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::world::{SPEND, World, offsets, order};
+
+/// Ada's first minute is in the batch view alone, her second on both sides, Bob's is recent alone.
+async fn spend() -> (World, GenerationRecord) {
+    let world = World::new().await;
+    let batch_0 = [order("ada", "00:10", "1.10"), order("ada", "00:50", "2.20"), order("ada", "01:05", "5.00")];
+    let batch_1 = [order("eve", "00:30", "100.00")];
+    let record = world.publish("spend", SPEND, 1, &[&batch_0, &batch_1]).await;
+    world.fold(&record, 0, &[order("ada", "01:20", "0.05"), order("bob", "01:30", "7.00")]).await;
+    // Another partition may have the same key and window.
+    world.fold(&record, 1, &[order("ada", "01:40", "0.01")]).await;
+    (world, record)
+}
+
+fn row(user: &str, minute: u32, orders: u64, spent: &str, last: &str) -> Value {
+    json!({
+        "user_id": user,
+        "window_start": format!("2020-01-01T00:0{minute}:00Z"),
+        "window_end": format!("2020-01-01T00:0{}:00Z", minute + 1),
+        "orders": orders,
+        "spent": spent,
+        "last_order_at": format!("2020-01-01T00:{last}Z"),
+    })
+}
+
+#[tokio::test]
+async fn both_sides_are_merged_and_every_event_counts_once() {
+    let (world, _) = spend().await;
+    let answer = world.ok("/v1/views/spend/rows").await;
+    let expected = json!([
+        row("ada", 0, 2, "3.30", "00:50"),
+        row("ada", 1, 3, "5.06", "01:40"),
+        row("bob", 1, 1, "7.00", "01:30"),
+        row("eve", 0, 1, "100.00", "00:30"),
+    ]);
+    assert_eq!(answer["rows"], expected);
+    assert_eq!((&answer["batch_rows"], &answer["realtime_rows"]), (&json!(3), &json!(3)));
+    assert_eq!((&answer["cut"], &answer["applied"]), (&offsets([3, 1]), &offsets([5, 2])));
+    assert_eq!((&answer["generation"], &answer["mode"], &answer["road"]), (&json!(1), &json!("lambda"), &json!("batch")));
+    assert_eq!(answer["watermark"], "2019-12-31T23:51:30Z", "00:01:30 is the lesser maximum, less ten minutes");
+    assert_eq!((&answer["partial"], &answer["cursor"]), (&json!(false), &Value::Null));
+}
+
+#[tokio::test]
+async fn keys_and_times_narrow_both_sides() {
+    let (world, _) = spend().await;
+    let ada = world.ok("/v1/views/spend/rows?user_id=ada").await;
+    assert_eq!(ada["rows"], json!([row("ada", 0, 2, "3.30", "00:50"), row("ada", 1, 3, "5.06", "01:40")]));
+    let first = "from=2020-01-01T00:00:00Z&to=2020-01-01T00:01:00Z";
+    let minute = world.ok(&format!("/v1/views/spend/rows?{first}")).await;
+    assert_eq!(minute["rows"], json!([row("ada", 0, 2, "3.30", "00:50"), row("eve", 0, 1, "100.00", "00:30")]));
+    assert_eq!(minute["realtime_rows"], 0);
+    let one = world.ok(&format!("/v1/views/spend/rows?user_id=ada&{first}")).await;
+    assert_eq!((&one["rows"], &one["batch_rows"]), (&json!([row("ada", 0, 2, "3.30", "00:50")]), &json!(1)));
+    assert_eq!(world.ok("/v1/views/spend/rows?user_id=zoe").await["rows"], json!([]));
+    assert_eq!(world.ok("/v1/views/spend/rows?user_id.is=null").await["rows"], json!([]));
+}
+
+#[tokio::test]
+async fn parts_show_the_share_of_each_side() {
+    let (world, _) = spend().await;
+    let answer = world.ok("/v1/views/spend/rows?parts=true").await;
+    let share = |orders: u64, spent: &str, last: &str| {
+        json!({ "orders": orders, "spent": spent, "last_order_at": format!("2020-01-01T00:{last}Z") })
+    };
+    let shares: Vec<_> = answer["rows"].as_array().unwrap().iter().map(|row| (&row["_batch"], &row["_realtime"])).collect();
+    let expected = [
+        (&share(2, "3.30", "00:50"), &Value::Null),
+        (&share(1, "5.00", "01:05"), &share(2, "0.06", "01:40")),
+        (&Value::Null, &share(1, "7.00", "01:30")),
+        (&share(1, "100.00", "00:30"), &Value::Null),
+    ];
+    assert_eq!(shares, expected);
+}
+
+#[tokio::test]
+async fn having_judges_the_merged_value_and_not_a_share() {
+    let world = World::new().await;
+    let sql = "SELECT user_id, sum(amount) AS spent FROM transactions GROUP BY user_id HAVING spent > 5 AND count(*) > 1";
+    let batch = [order("ada", "00:01", "3.00"), order("bob", "00:02", "9.00"), order("eve", "00:03", "4.00"), order("eve", "00:04", "4.00")];
+    let record = world.publish("spend", sql, 1, &[&batch]).await;
+    world.fold(&record, 0, &[order("ada", "00:05", "3.00")]).await;
+    let expected = json!([
+        { "user_id": "ada", "spent": "6.00", "_batch": { "spent": "3.00" }, "_realtime": { "spent": "3.00" } },
+        { "user_id": "eve", "spent": "8.00", "_batch": { "spent": "8.00" }, "_realtime": null },
+    ]);
+    assert_eq!(world.ok("/v1/views/spend/rows?parts=true").await["rows"], expected);
+    let plain = json!([{ "user_id": "ada", "spent": "6.00" }, { "user_id": "eve", "spent": "8.00" }]);
+    assert_eq!(world.ok("/v1/views/spend/rows").await["rows"], plain);
+    assert_eq!(world.ok("/v1/views/spend/rows?limit=1").await["rows"], json!([{ "user_id": "ada", "spent": "6.00" }]));
+}
+
+#[tokio::test]
+async fn null_keys_partial_keys_and_typed_keys_are_found_on_both_sides() {
+    let world = World::new().await;
+    let sql = "SELECT user_id, shop, sum(n) AS total FROM transactions GROUP BY user_id, shop";
+    let event = |user: &str, shop: &str, n: i64| format!(r#"{{"user_id":{user},"shop":{shop},"n":{n},"ts":"2020-01-01T00:00:00Z"}}"#);
+    let batch = [event("null", "-3", 1), event("\"ada\"", "-3", 2), event("\"ada\"", "null", 4)];
+    let record = world.publish("spend", sql, 1, &[&batch]).await;
+    let recent = [event("null", "-3", 10), event("\"ada\"", "7", 20), event("\"ada\"", "null", 40)];
+    world.fold(&record, 0, &recent).await;
+    let rows = async |query: &str| {
+        let answer = world.ok(&format!("/v1/views/spend/rows?{query}")).await;
+        let row = |row: &Value| format!("{} {} {}", row["user_id"], row["shop"], row["total"]);
+        answer["rows"].as_array().unwrap().iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(rows("").await, ["null -3 11", "\"ada\" null 44", "\"ada\" -3 2", "\"ada\" 7 20"]);
+    assert_eq!(rows("user_id.is=null").await, ["null -3 11"]);
+    assert_eq!(rows("shop=-3").await, ["null -3 11", "\"ada\" -3 2"]);
+    assert_eq!(rows("user_id=ada&shop.is=null").await, ["\"ada\" null 44"]);
+    assert_eq!(rows("key.user_id=ada&key.shop=7").await, ["\"ada\" 7 20"]);
+    // One page for each row, over a NULL in the cursor.
+    let (mut cursor, mut seen) = (String::new(), Vec::new());
+    loop {
+        let answer = world.ok(&format!("/v1/views/spend/rows?limit=1{cursor}")).await;
+        seen.extend(answer["rows"].as_array().unwrap().iter().map(|row| row["total"].clone()));
+        let Some(next) = answer["cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(seen, [11, 44, 2, 20]);
+}
+
+#[tokio::test]
+async fn top_gives_the_largest_and_breaks_ties_by_key() {
+    let (world, record) = spend().await;
+    world.fold(&record, 0, &[order("zoe", "01:31", "7.00")]).await;
+    let answer = world.ok("/v1/views/spend/top?by=spent&n=3").await;
+    let expected = json!([
+        row("eve", 0, 1, "100.00", "00:30"),
+        row("bob", 1, 1, "7.00", "01:30"),
+        row("zoe", 1, 1, "7.00", "01:31"),
+    ]);
+    assert_eq!(answer["rows"], expected);
+    let later = world.ok("/v1/views/spend/top?by=orders&n=1&from=2020-01-01T00:01:00Z").await;
+    assert_eq!(later["rows"], json!([row("ada", 1, 3, "5.06", "01:40")]));
+}
+
+#[tokio::test]
+async fn a_view_without_window_or_batch_view_is_one_row() {
+    let world = World::new().await;
+    let sql = "SELECT count(*) AS events, sum(x) AS total FROM transactions";
+    let record = world.publish("spend", sql, 1, &[]).await;
+    assert_eq!(world.ok("/v1/views/spend/rows").await["rows"], json!([]));
+    let event = |x: &str| format!(r#"{{"x":{x},"ts":"2020-01-01T00:00:00Z"}}"#);
+    world.fold(&record, 0, &[event("0.5"), event("1e20")]).await;
+    world.fold(&record, 1, &[event("-1e20")]).await;
+    let answer = world.ok("/v1/views/spend/rows").await;
+    assert_eq!(answer["rows"], json!([{ "events": 3, "total": 0.5 }]));
+    assert_eq!((&answer["mode"], &answer["road"]), (&json!("kappa"), &json!("genesis")));
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_meant_are_refused_with_the_next_step() {
+    let (world, _) = spend().await;
+    let cases = [
+        ("/v1/views/spend/rows?usr=ada", "user_id, from, to, limit"),
+        ("/v1/views/spend/rows?user_id=a&user_id=b", "once"),
+        ("/v1/views/spend/rows?limit=0", "1 to 10000"),
+        ("/v1/views/spend/rows?limit=10001", "1 to 10000"),
+        ("/v1/views/spend/rows?from=yesterday", "2011-10-06T16:20:00Z"),
+        ("/v1/views/spend/rows?cursor=zz", "cursor"),
+        ("/v1/views/spend/rows?cursor=1.00", "cursor"),
+        ("/v1/views/spend/rows?user_id.is=ada", "user_id.is=null"),
+        ("/v1/views/spend/rows?at_least=0", "PARTITION:OFFSET"),
+        ("/v1/views/spend/top?n=3", "by=COLUMN"),
+        ("/v1/views/spend/top?by=price", "spent"),
+    ];
+    for (path, help) in cases {
+        let (status, answer) = world.get(path).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}: {answer}");
+        assert!(answer["error"]["help"].as_str().unwrap().contains(help), "{path}: {answer}");
+        assert_eq!(answer["error"]["kind"], "bad_request");
+    }
+    let (status, answer) = world.get("/v1/views/nope/rows").await;
+    assert_eq!((status, &answer["error"]["help"]), (StatusCode::NOT_FOUND, &json!("the project's views are spend")));
+}

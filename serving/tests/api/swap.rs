@@ -1,0 +1,95 @@
+//! Swaps under read load: every answer is one generation, whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anabranch_shared::catalog::{CatalogStore, Record};
+use anabranch_shared::position::{Generation, Partition};
+use anabranch_shared::realtime::{RealtimeStore, Slot};
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use crate::world::World;
+
+const SWAPS: u64 = 50;
+const READERS: usize = 16;
+const USERS: usize = 12;
+const TAGGED: &str = "SELECT user_id, count(*) AS events, min(n) AS low, max(n) AS high FROM transactions GROUP BY user_id";
+
+/// Events whose value is the number of the generation that they are folded into.
+fn tagged(users: std::ops::Range<usize>, generation: u64) -> Vec<String> {
+    users.map(|user| format!(r#"{{"user_id":"u{user:02}","n":{generation},"ts":"2020-01-01T00:00:00Z"}}"#)).collect()
+}
+
+async fn publish(world: &World, generation: u64) {
+    let record = world.build("spend", TAGGED, generation, &[&tagged(0..8, generation), &[]]).await;
+    world.fold(&record, 0, &tagged(4..10, generation)).await;
+    world.fold(&record, 1, &tagged(6..USERS, generation)).await;
+    world.record(Record::Published(Box::new(record))).await;
+    world.record(Record::Promoted { view: "spend".into(), generation: Generation(generation) }).await;
+    for old in world.catalog.load().await.unwrap().view("spend").obsolete() {
+        retire(world, old).await;
+    }
+}
+
+/// As it is done in earnest: the record first, then everything that the generation had.
+async fn retire(world: &World, generation: Generation) {
+    world.record(Record::Retired { view: "spend".into(), generation }).await;
+    for partition in [Partition(0), Partition(1)] {
+        world.store.remove(&Slot { view: "spend".into(), generation, partition }).await.unwrap();
+    }
+    std::fs::remove_dir_all(world.root.join(format!("views/spend/{generation}"))).unwrap();
+}
+
+fn check(answer: &Value, rows: &Value) {
+    let generation = &answer["generation"];
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), USERS, "a group is missing: {answer}");
+    for row in rows {
+        assert_eq!((&row["low"], &row["high"]), (generation, generation), "two generations in one answer: {answer}");
+    }
+    let events: u64 = rows.iter().map(|row| row["events"].as_u64().unwrap()).sum();
+    assert_eq!(events, 8 + 6 + 6, "an event is missing or counted twice: {answer}");
+}
+
+async fn read(world: &World, reader: usize) -> u64 {
+    if reader % 4 == 3 {
+        let (status, answer) = world.sql("SELECT * FROM spend ORDER BY user_id").await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        check(&answer["views"]["spend"], &answer["rows"]);
+        return answer["views"]["spend"]["generation"].as_u64().unwrap();
+    }
+    let answer = world.ok("/v1/views/spend/rows").await;
+    check(&answer, &answer["rows"]);
+    answer["generation"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_swaps_under_sixteen_readers_are_never_mixed_and_never_missing() {
+    let world = Arc::new(World::new().await);
+    publish(&world, 1).await;
+    let (done, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let readers: Vec<_> = (0..READERS)
+        .map(|reader| {
+            let (world, done, reads) = (world.clone(), done.clone(), reads.clone());
+            tokio::spawn(async move {
+                let mut last = 0;
+                while !done.load(Ordering::Relaxed) {
+                    let generation = read(&world, reader).await;
+                    assert!(generation >= last, "an answer went back from generation {last} to {generation}");
+                    last = generation;
+                    reads.fetch_add(1, Ordering::Relaxed);
+                }
+                last
+            })
+        })
+        .collect();
+    for generation in 2..=SWAPS + 1 {
+        publish(&world, generation).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    for reader in readers {
+        assert!(reader.await.unwrap() > 1, "every reader saw swaps");
+    }
+    println!("{} reads over {SWAPS} swaps", reads.load(Ordering::Relaxed));
+}
