@@ -221,3 +221,55 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn probe_coalesce() {
+    let world = World::with_events(0..100).await;
+    world.archive().await;
+    for e in [
+        "coalesce(k, 'none')",
+        "nvl(k, 'x')",
+        "CASE WHEN k IS NULL THEN 'a' ELSE k END",
+        "nullif(k, 'key1')",
+        "concat(k, 'a')",
+        "k || 'a'",
+        "regexp_replace(k, 'k', 'j')",
+        "date_part('hour', ts)",
+        "CAST(extract(hour from ts) AS INT)",
+        "greatest(g, 2)",
+        "ts + INTERVAL '1 hour'",
+        "round(amount)",
+        "k IN ('key1','key2')",
+        "k LIKE 'key1%'",
+        "starts_with(k,'a')",
+        "nvl2(k,'a','b')",
+        "sha256(k)",
+        "arrow_typeof(k)",
+        "CAST(power(g,2) AS BIGINT)",
+    ] {
+        let sql = format!("SELECT {e} AS e, count(*) AS c FROM events GROUP BY {e}");
+        let parsed = ViewPlan::parse("view.sql", &sql, &[("events".to_owned(), world.source.clone())].into());
+        let plan = match parsed {
+            Ok(plan) => plan,
+            Err(error) => {
+                eprintln!("REFUSED {e}: {error}");
+                continue;
+            }
+        };
+        let batches = world.applied(10).await;
+        let mut ok = true;
+        for b in &batches {
+            if let Err(error) = plan.lift(b) {
+                eprintln!("STREAM FAILS {e}: {error}");
+                ok = false;
+                break;
+            }
+        }
+        let f = full(world.root(), "v", &plan, &world.snapshot().await, &limits()).await;
+        match f {
+            Err(error) => eprintln!("BATCH FAILS {e}: {error}"),
+            Ok(c) if ok => assert!(stored_rows(&world, &plan, &c.draft).await == world.fold(&plan, 10).await, "{e}"),
+            _ => {}
+        }
+    }
+}

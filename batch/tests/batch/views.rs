@@ -13,9 +13,8 @@ pub const TYPED_KEYS: &str = "SELECT day, amount AS price, upper(k) AS name, dat
     FROM events GROUP BY day, amount, upper(k), date_trunc('hour', ts)";
 
 /// Types that Delta does not have, and names that need quotes.
-pub const ODD_KEYS: &str = "SELECT arrow_cast(g, 'UInt8') AS small, arrow_cast(g, 'UInt32') AS \"Large number\", \
-    arrow_cast(ts, 'Timestamp(Nanosecond, None)') AS nanos, arrow_cast(ts, 'Timestamp(Second, None)') AS seconds, \
-    count(*) AS c FROM events GROUP BY arrow_cast(g, 'UInt8'), arrow_cast(g, 'UInt32'), \
-    arrow_cast(ts, 'Timestamp(Nanosecond, None)'), arrow_cast(ts, 'Timestamp(Second, None)')";
+pub const ODD_KEYS: &str = "SELECT CAST(g AS TINYINT UNSIGNED) AS small, CAST(g AS INT UNSIGNED) AS \"Large number\", \
+    CAST(ts AS TIMESTAMP(9)) AS nanos, CAST(ts AS TIMESTAMP(0)) AS seconds, count(*) AS c FROM events \
+    GROUP BY CAST(g AS TINYINT UNSIGNED), CAST(g AS INT UNSIGNED), CAST(ts AS TIMESTAMP(9)), CAST(ts AS TIMESTAMP(0))";
 
 pub const ALL: [&str; 5] = [WINDOWED, FILTERED, GLOBAL, TYPED_KEYS, ODD_KEYS];

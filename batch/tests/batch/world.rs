@@ -52,8 +52,8 @@ pub fn limits() -> Limits {
 /// Event `i` of a fixed sequence: several keys, some NULL, times that rise with a wobble.
 pub fn event(i: u64) -> String {
     let mixed = i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7;
-    let key = if mixed % 11 == 0 { "null".to_owned() } else { format!("\"key{}\"", mixed % 23) };
-    let number = if mixed % 7 == 0 { "null".to_owned() } else { ((mixed % 2001) as i64 - 1000).to_string() };
+    let key = if mixed.is_multiple_of(11) { "null".to_owned() } else { format!("\"key{}\"", mixed % 23) };
+    let number = if mixed.is_multiple_of(7) { "null".to_owned() } else { ((mixed % 2001) as i64 - 1000).to_string() };
     let x = (mixed % 1_000_003) as f64 * 1.1e-3 - 500.0;
     let (minute, second) = (i / 60 % 60, (i % 60).saturating_sub(mixed % 5));
     format!(
@@ -61,7 +61,7 @@ pub fn event(i: u64) -> String {
         mixed % 3,
         mixed % 900,
         mixed % 100,
-        mixed % 2 == 0,
+        mixed.is_multiple_of(2),
         1 + mixed % 28,
         i / 3600 % 24,
     )
