@@ -67,6 +67,8 @@ pub async fn publish(
     };
     match (append_with(catalog, decide).await?, already) {
         (Some(Record::Published(record)), _) => Ok(Published::New(*record)),
+        // A store that tried again told us of our own record as if it were another's.
+        (_, Some(record)) if record.batch_view == draft.batch_view => Ok(Published::New(record)),
         (_, Some(record)) => {
             draft.batch_view.iter().for_each(|path| discard(root, path));
             Ok(Published::Already(record))

@@ -55,15 +55,17 @@ where
     let table = delta::handle(&folder)?;
     let leading = plan.keys.len() + usize::from(plan.window.is_some());
     let mut files = delta::writer(&table, stored.clone(), properties(plan), leading, None);
-    let rows = match write_rows_to(&mut files, view, plan, &stored, &folder, rows).await {
-        Ok(rows) => rows,
+    let written = match write_rows_to(&mut files, view, plan, &stored, &folder, rows).await {
+        Ok(rows) => commit(&folder, &table, &stored, files).await.map(|()| rows),
+        Err(error) => Err(error),
+    };
+    match written {
+        Ok(rows) => Ok(WrittenView { path, rows }),
         Err(error) => {
             discard(root, &path);
-            return Err(error);
+            Err(error)
         }
-    };
-    commit(&folder, &table, &stored, files).await?;
-    Ok(WrittenView { path, rows })
+    }
 }
 
 /// Writes states in the order of key and pane, as the streaming fold gives them.

@@ -26,12 +26,19 @@ pub async fn measure(rows: u64, rounds: usize) -> anyhow::Result<()> {
         .await?;
         anyhow::ensure!(stock.1 == ours.1, "stock finds {} groups, ours {}", stock.1, ours.1);
         let rate = |spent: Spent| rows as f64 / spent.wall;
-        println!("round {round}: stock {:.0} rows/s, ours {:.0} rows/s, {} groups", rate(stock.0), rate(ours.0), ours.1);
+        println!(
+            "round {round}: stock {:.0} rows/s, ours {:.0} rows/s, {} groups",
+            rate(stock.0),
+            rate(ours.0),
+            ours.1
+        );
         by_cpu.push(stock.0.cpu / ours.0.cpu);
         by_wall.push(stock.0.wall / ours.0.wall);
     }
     let ((cpu, worst_cpu), (wall, worst_wall)) = (median_and_worst(by_cpu), median_and_worst(by_wall));
-    println!("recompute / stock: {wall:.3} per second (worst {worst_wall:.3}), {cpu:.3} per CPU-second (worst {worst_cpu:.3})");
+    println!(
+        "recompute / stock: {wall:.3} per second (worst {worst_wall:.3}), {cpu:.3} per CPU-second (worst {worst_cpu:.3})"
+    );
     Ok(())
 }
 

@@ -34,7 +34,8 @@ impl Clock {
 fn cpu_seconds() -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     // The second field is the command in parentheses and may hold spaces.
-    let fields: Vec<&str> = stat.rsplit_once(')').context("no command in /proc/self/stat")?.1.split_whitespace().collect();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').context("no command in /proc/self/stat")?.1.split_whitespace().collect();
     let ticks = |field: usize| fields.get(field).and_then(|ticks| ticks.parse::<f64>().ok()).context("no times");
     Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
 }

@@ -31,13 +31,18 @@ pub async fn measure(events: u64, rounds: usize) -> anyhow::Result<()> {
         let rate = |seconds: f64| events as f64 / seconds;
         println!(
             "round {round}: drain {:.0} events/CPU-s, {:.0} events/s; full path {:.0} events/CPU-s, {:.0} events/s",
-            rate(drained.cpu), rate(drained.wall), rate(folded.cpu), rate(folded.wall)
+            rate(drained.cpu),
+            rate(drained.wall),
+            rate(folded.cpu),
+            rate(folded.wall)
         );
         by_cpu.push(drained.cpu / folded.cpu);
         by_wall.push(drained.wall / folded.wall);
     }
     let ((cpu, worst_cpu), (wall, worst_wall)) = (median_and_worst(by_cpu), median_and_worst(by_wall));
-    println!("full path / bare drain: {cpu:.3} per CPU-second (worst {worst_cpu:.3}), {wall:.3} per second (worst {worst_wall:.3})");
+    println!(
+        "full path / bare drain: {cpu:.3} per CPU-second (worst {worst_cpu:.3}), {wall:.3} per second (worst {worst_wall:.3})"
+    );
     Ok(())
 }
 
@@ -69,7 +74,12 @@ fn drain(brokers: &str, bounds: &BTreeMap<Partition, Bounds>) -> anyhow::Result<
 }
 
 /// Folds the whole topic into Redis with the ordinary job, from genesis to the end.
-async fn fold(log: Arc<KafkaLog>, redis: &str, project: &str, bounds: &BTreeMap<Partition, Bounds>) -> anyhow::Result<Spent> {
+async fn fold(
+    log: Arc<KafkaLog>,
+    redis: &str,
+    project: &str,
+    bounds: &BTreeMap<Partition, Bounds>,
+) -> anyhow::Result<Spent> {
     let store = Arc::new(RedisStore::connect(redis, project).await?);
     let parts = SpeedParts {
         log,

@@ -41,7 +41,8 @@ impl Parts {
             Some(url) => Arc::new(RedisStore::connect(url, &project.name).await?),
             None => Arc::new(EmbeddedStore::open(root.join("realtime.redb"))?),
         };
-        let folder = LocalFileSystem::new_with_prefix(&root).with_context(|| format!("cannot open {}", root.display()))?;
+        let folder =
+            LocalFileSystem::new_with_prefix(&root).with_context(|| format!("cannot open {}", root.display()))?;
         let catalog = Arc::new(ObjectCatalog::new(Arc::new(folder), ""));
         Ok(Self { loaded, root, log, store, catalog, hold })
     }

@@ -39,7 +39,8 @@ impl LoadedProject {
             .keys()
             .map(|view| {
                 let file = dir.join("views").join(format!("{view}.sql"));
-                let sql = read(&file, "write the view's SELECT into this file, or remove the view from anabranch.toml")?;
+                let sql =
+                    read(&file, "write the view's SELECT into this file, or remove the view from anabranch.toml")?;
                 let plan = ViewPlan::parse(&file.display().to_string(), &sql, &project.sources)?;
                 Ok((view.clone(), Arc::new(plan)))
             })

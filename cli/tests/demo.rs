@@ -8,7 +8,8 @@ use anabranch_infra::{Kafka, Redis};
 use support::{Seeded, anabranch, json_lines, output};
 
 fn check(lines: &[serde_json::Value]) {
-    let answers: Vec<_> = lines.iter().filter(|line| line["step"].as_str().unwrap().starts_with("merged answer")).collect();
+    let answers: Vec<_> =
+        lines.iter().filter(|line| line["step"].as_str().unwrap().starts_with("merged answer")).collect();
     assert_eq!(answers.len(), 3);
     for answer in &answers {
         assert_eq!((&answer["lines"], &answer["revenue"]), (&30_000.into(), &"575574.67".into()), "{answer}");
@@ -40,8 +41,7 @@ fn runs_through_on_kafka_and_redis() {
 fn survives_being_killed_at_any_moment_on_kafka_and_redis() {
     let (kafka, redis, dir) = (Kafka::start().unwrap(), Redis::start().unwrap(), tempfile::tempdir().unwrap());
     let (brokers, url, folder) = (kafka.brokers(), redis.url(), dir.path().join("demo"));
-    let args =
-        ["demo", "--once", "--json", "--dir", folder.to_str().unwrap(), "--brokers", &brokers, "--redis", &url];
+    let args = ["demo", "--once", "--json", "--dir", folder.to_str().unwrap(), "--brokers", &brokers, "--redis", &url];
     let mut random = Seeded::new();
     for _ in 0..6 {
         let mut demo = anabranch(&args).stdout(std::process::Stdio::null()).spawn().unwrap();

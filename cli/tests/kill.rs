@@ -53,7 +53,10 @@ fn event(number: u64, random: &mut Seeded) -> NewEvent {
         0 => "\u{0}not json".to_owned(),
         _ => format!(
             r#"{{"uid":"u{}","amount":{}.{:02},"weight":{}e-7,"ts":"{ts}"}}"#,
-            random.below(500), random.below(1000), random.below(100), random.below(1 << 40)
+            random.below(500),
+            random.below(1000),
+            random.below(100),
+            random.below(1 << 40)
         ),
     };
     let partition = Partition(random.below(u64::from(PARTITIONS)) as u32);

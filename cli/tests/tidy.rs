@@ -17,8 +17,12 @@ fn allowed(name: &str) -> &'static [&'static str] {
         "anabranch-stores" => &["anabranch-shared"],
         "anabranch-speed" => &["anabranch-shared"],
         "anabranch-batch" | "anabranch-serving" => &["anabranch-shared"],
-        "anabranch" => &["anabranch-shared", "anabranch-stores", "anabranch-batch", "anabranch-speed", "anabranch-serving"],
-        "anabranch-bench" => &["anabranch-shared", "anabranch-stores", "anabranch-batch", "anabranch-speed", "anabranch-infra"],
+        "anabranch" => {
+            &["anabranch-shared", "anabranch-stores", "anabranch-batch", "anabranch-speed", "anabranch-serving"]
+        }
+        "anabranch-bench" => {
+            &["anabranch-shared", "anabranch-stores", "anabranch-batch", "anabranch-speed", "anabranch-infra"]
+        }
         other => panic!("say in tidy.rs what {other} may depend on"),
     }
 }

@@ -93,6 +93,9 @@ fn unknown(view: &str, generation: Generation, generations: &ViewGenerations) ->
     if generations.generations.is_empty() {
         return not_served(view);
     }
-    let help = format!("its generations are {}", crate::state::names(generations.generations.keys().map(Generation::to_string)));
+    let help = format!(
+        "its generations are {}",
+        crate::state::names(generations.generations.keys().map(Generation::to_string))
+    );
     Failure::new(Kind::NotFound, format!("view '{view}' has no generation {generation}"), help)
 }

@@ -17,15 +17,39 @@ const OPEN_PATHS: [&str; 1] = ["/healthz"];
 
 /// Lets a request through if it is open, shows the key, or no key is configured.
 pub(crate) async fn admit(State(serving): State<Arc<Serving>>, request: Request, next: Next) -> Response {
-    let open = OPEN_PATHS.contains(&request.uri().path());
-    match &serving.parts.api_key {
-        Some(key) if !open && !shows(request.headers(), key) => {
-            let help = "send the header 'Authorization: Bearer KEY' with the server's key";
-            let refused = Failure::new(Kind::Unauthorized, "the request does not show the key", help).into_response();
-            serving.metrics.count("refused", refused.status());
-            refused
+    if OPEN_PATHS.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let admitted = match &serving.parts.api_key {
+        Some(key) => check_key(request.headers(), key),
+        None => check_host(request.headers()),
+    };
+    match admitted {
+        Ok(()) => next.run(request).await,
+        Err(failure) => {
+            serving.metrics.count("refused", failure.kind.status());
+            failure.into_response()
         }
-        _ => next.run(request).await,
+    }
+}
+
+fn check_key(headers: &HeaderMap, key: &str) -> Result<(), Failure> {
+    if shows(headers, key) {
+        return Ok(());
+    }
+    let help = "send the header 'Authorization: Bearer KEY' with the server's key";
+    Err(Failure::new(Kind::Unauthorized, "the request does not show the key", help))
+}
+
+/// Without a key the API is for this machine. A page in a browser here can call it by a name of its
+/// own that points at 127.0.0.1, and that name stands in the Host header.
+fn check_host(headers: &HeaderMap) -> Result<(), Failure> {
+    match headers.get(header::HOST).map(|host| host.to_str().is_ok_and(is_loopback)) {
+        Some(false) => {
+            let cause = "without a key only requests to localhost, 127.0.0.1 or [::1] are answered";
+            Err(Failure::new(Kind::Unauthorized, cause, "call it by one of these names, or set a key"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -52,7 +76,8 @@ pub fn check_bind(bind: &str, api_key: Option<&str>) -> Result<(), BindRefused> 
 }
 
 fn is_loopback(bind: &str) -> bool {
-    let host = bind.rsplit_once(':').map_or(bind, |(host, _)| host);
+    let port = bind.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let host = port.map_or(bind, |(host, _)| host);
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
@@ -63,10 +88,13 @@ mod tests {
 
     #[test]
     fn a_public_bind_needs_a_key() {
-        for bind in ["127.0.0.1:8080", "127.9.9.9:0", "[::1]:8080", "localhost:8080"] {
+        for bind in ["127.0.0.1:8080", "127.9.9.9:0", "[::1]:8080", "localhost:8080", "localhost", "127.0.0.1", "[::1]"]
+        {
             assert_eq!(check_bind(bind, None), Ok(()), "{bind}");
         }
-        for bind in ["0.0.0.0:8080", "[::]:8080", "192.168.1.4:80", "example.org:80", "127.0.0.1.example.org:80", ":8080"] {
+        for bind in
+            ["0.0.0.0:8080", "[::]:8080", "192.168.1.4:80", "example.org:80", "127.0.0.1.example.org:80", ":8080"]
+        {
             assert!(check_bind(bind, None).is_err(), "{bind}");
             assert!(check_bind(bind, Some("")).is_err(), "{bind}");
             assert_eq!(check_bind(bind, Some("secret")), Ok(()), "{bind}");

@@ -64,13 +64,23 @@ impl BatchView {
         after: Option<&GroupId>,
         limit: usize,
     ) -> Result<RecordBatch, Failure> {
+        let first = self.first(plan, condition, after, limit)?;
+        let schema = Arc::new(first.schema().as_arrow().clone());
+        Ok(arrow::compute::concat_batches(&schema, &first.collect().await?)?)
+    }
+
+    fn first(
+        &self,
+        plan: &ViewPlan,
+        condition: Option<Expr>,
+        after: Option<&GroupId>,
+        limit: usize,
+    ) -> Result<DataFrame, Failure> {
         let mut frame = self.frame(condition)?;
         if let Some(after) = after {
             frame = frame.filter(beyond(plan, after)?)?;
         }
-        let sorted = frame.sort(order(plan))?.limit(0, Some(limit))?;
-        let schema = Arc::new(sorted.schema().as_arrow().clone());
-        Ok(arrow::compute::concat_batches(&schema, &sorted.collect().await?)?)
+        Ok(frame.sort(order(plan))?.limit(0, Some(limit))?)
     }
 
     fn frame(&self, condition: Option<Expr>) -> Result<DataFrame, Failure> {
@@ -93,3 +103,6 @@ fn order(plan: &ViewPlan) -> Vec<SortExpr> {
 pub(crate) fn batch_column(name: &str) -> Expr {
     Expr::Column(Column::new_unqualified(name))
 }
+
+#[cfg(test)]
+mod tests;

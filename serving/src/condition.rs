@@ -1,5 +1,7 @@
 //! Which groups a read asks for, as each side takes it.
 
+use std::sync::Arc;
+
 use anabranch_shared::event::{parse_date, parse_decimal, parse_timestamp};
 use anabranch_shared::key;
 use anabranch_shared::realtime::{Select, StateRow};
@@ -13,8 +15,8 @@ use arrow::compute::kernels::cmp::not_distinct;
 use arrow::compute::{CastOptions, and, cast_with_options};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, lit};
 use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, lit};
 
 use crate::batch_view::batch_column;
 use crate::failure::Failure;
@@ -65,7 +67,12 @@ impl Condition {
         for (key, value) in &self.keys {
             wanted = and(&wanted, &not_distinct(&columns[*key], &Scalar::new(value))?)?;
         }
-        Ok(rows.into_iter().zip(wanted.iter()).filter(|(_, wanted)| *wanted == Some(true)).map(|(row, _)| row).collect())
+        Ok(rows
+            .into_iter()
+            .zip(wanted.iter())
+            .filter(|(_, wanted)| *wanted == Some(true))
+            .map(|(row, _)| row)
+            .collect())
     }
 }
 
@@ -107,14 +114,17 @@ fn pane_literal(start_us: i64) -> Expr {
 pub(crate) fn key_value(text: Option<&str>, data_type: &DataType) -> Result<ArrayRef, String> {
     let Some(text) = text else { return Ok(new_null_array(data_type, 1)) };
     let value: ArrayRef = match data_type {
-        DataType::Utf8 => std::sync::Arc::new(StringArray::from(vec![text])),
-        DataType::Boolean => std::sync::Arc::new(BooleanArray::from(vec![parse_bool(text)?])),
+        DataType::Utf8 => Arc::new(StringArray::from(vec![text])),
+        DataType::Boolean => Arc::new(BooleanArray::from(vec![parse_bool(text)?])),
         DataType::Decimal128(precision, scale) => {
-            std::sync::Arc::new(Decimal128Array::from(vec![parse_decimal(text, *precision, *scale)?]))
+            Arc::new(Decimal128Array::from(vec![parse_decimal(text, *precision, *scale)?]))
         }
-        DataType::Date32 => std::sync::Arc::new(Date32Array::from(vec![parse_date(text)?])),
-        DataType::Timestamp(..) => std::sync::Arc::new(TimestampMicrosecondArray::from(vec![parse_time(text)?])),
-        _ => std::sync::Arc::new(Int64Array::from(vec![text.parse::<i64>().map_err(|_| format!("'{text}' is not an integer"))?])),
+        DataType::Date32 => Arc::new(Date32Array::from(vec![parse_date(text)?])),
+        // In UTC, because a cast from a time without a zone would read it as the column's local time.
+        DataType::Timestamp(..) => {
+            Arc::new(TimestampMicrosecondArray::from(vec![parse_time(text)?]).with_timezone("+00:00"))
+        }
+        _ => Arc::new(Int64Array::from(vec![text.parse::<i64>().map_err(|_| format!("'{text}' is not an integer"))?])),
     };
     let exact = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(&value, data_type, &exact).map_err(|_| format!("'{text}' is outside the range of its column"))

@@ -67,9 +67,7 @@ fn panes_of(plan: &ViewPlan, batch: &RecordBatch) -> Result<Vec<Pane>, Failure> 
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, Failure> {
-    batch
-        .column_by_name(name)
-        .ok_or_else(|| Failure::damaged("the batch view", format!("it has no column '{name}'")))
+    batch.column_by_name(name).ok_or_else(|| Failure::damaged("the batch view", format!("it has no column '{name}'")))
 }
 
 #[cfg(test)]

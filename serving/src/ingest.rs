@@ -40,7 +40,12 @@ impl Acknowledged {
 
 impl Serving {
     /// Appends all events of a body, or none if one of them is not a JSON object.
-    pub(crate) async fn ingest(&self, source: &Source, format: BodyFormat, body: &[u8]) -> Result<Acknowledged, Failure> {
+    pub(crate) async fn ingest(
+        &self,
+        source: &Source,
+        format: BodyFormat,
+        body: &[u8],
+    ) -> Result<Acknowledged, Failure> {
         let events = events(source, format, body)?;
         if events.is_empty() {
             return Ok(Acknowledged::default());
@@ -93,7 +98,9 @@ fn events(source: &Source, format: BodyFormat, body: &[u8]) -> Result<Vec<Event>
 
 fn lines(source: &Source, text: &str) -> Result<Vec<Event>, Failure> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(number, line)| Event::parse(source, line).map_err(|cause| refused("line", number + 1, &cause))).collect()
+    lines
+        .map(|(number, line)| Event::parse(source, line).map_err(|cause| refused("line", number + 1, &cause)))
+        .collect()
 }
 
 fn elements(source: &Source, text: &str) -> Result<Vec<Event>, Failure> {

@@ -120,7 +120,10 @@ mod tests {
         let decimals = decimals.with_precision_and_scale(20, 2).unwrap();
         assert_eq!(values(decimals), json!(["123456789012345678.90", "-0.50", null]));
         assert_eq!(values(Int64Array::from(vec![i64::MAX])), json!([9_223_372_036_854_775_807_i64]));
-        assert_eq!(values(Float64Array::from(vec![0.5, f64::NAN, f64::NEG_INFINITY])), json!([0.5, "NaN", "-Infinity"]));
+        assert_eq!(
+            values(Float64Array::from(vec![0.5, f64::NAN, f64::NEG_INFINITY])),
+            json!([0.5, "NaN", "-Infinity"])
+        );
         assert_eq!(values(Float32Array::from(vec![0.1])), json!([0.1]));
         assert_eq!(values(Date32Array::from(vec![0])), json!(["1970-01-01"]));
         let times = TimestampMicrosecondArray::from(vec![Some(1_317_918_000_000_000), Some(1_500_000), None]);

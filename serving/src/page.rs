@@ -106,7 +106,12 @@ impl Chunk {
         if parts { self.rows_with_parts(pinned, realtime, &merge) } else { json_rows(&merge.finish()?.rows) }
     }
 
-    fn rows_with_parts(&self, pinned: &Pinned, realtime: &RealtimeView, merge: &Merge) -> Result<Vec<JsonRow>, Failure> {
+    fn rows_with_parts(
+        &self,
+        pinned: &Pinned,
+        realtime: &RealtimeView,
+        merge: &Merge,
+    ) -> Result<Vec<JsonRow>, Failure> {
         let mut batch = match &self.batch {
             Some(batch) => Some(Side::batch(&pinned.unfiltered, batch)?),
             None => None,

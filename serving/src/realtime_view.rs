@@ -65,6 +65,7 @@ fn check_seam(slot: &Slot, snapshot: &Snapshot, pinned: &Pinned) -> Result<(), F
     if snapshot.progress.point.next >= cut {
         return Ok(());
     }
-    let cause = format!("{slot}: the real-time view is at offset {}, below the cut {cut}", snapshot.progress.point.next);
+    let cause =
+        format!("{slot}: the real-time view is at offset {}, below the cut {cut}", snapshot.progress.point.next);
     Err(Failure::new(Kind::Unanswerable, cause, "rebuild the view with `anabranch replay`"))
 }

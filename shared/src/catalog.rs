@@ -72,11 +72,20 @@ pub struct GenerationRecord {
 pub enum Record {
     Published(Box<GenerationRecord>),
     /// A person asked for this generation to take over once it has caught up.
-    Requested { view: String, generation: Generation },
+    Requested {
+        view: String,
+        generation: Generation,
+    },
     /// From here on answers come from this generation.
-    Promoted { view: String, generation: Generation },
+    Promoted {
+        view: String,
+        generation: Generation,
+    },
     /// The generation's states may be removed; it can no longer be promoted.
-    Retired { view: String, generation: Generation },
+    Retired {
+        view: String,
+        generation: Generation,
+    },
 }
 
 /// The generations of one view.

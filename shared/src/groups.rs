@@ -95,7 +95,8 @@ impl Groups {
 
     /// Folds events in and returns the group of each row.
     pub fn lift(&mut self, lifted: &Lifted) -> Vec<u32> {
-        let groups: Vec<u32> = (0..lifted.rows).map(|row| self.group(lifted.panes[row], lifted.keys.get(row))).collect();
+        let groups: Vec<u32> =
+            (0..lifted.rows).map(|row| self.group(lifted.panes[row], lifted.keys.get(row))).collect();
         self.grow_states();
         for ((column, args), filter) in self.states.iter_mut().zip(&lifted.args).zip(&lifted.filters) {
             column.lift(args, &groups, filter.as_ref());
@@ -148,7 +149,11 @@ impl Groups {
     /// Memory held, in bytes.
     pub fn size(&self) -> usize {
         let states: usize = self.states.iter().map(|column| column.size()).sum();
-        states + self.key_bytes.capacity() + self.panes.capacity() * 8 + self.key_ends.capacity() * 8 + self.index.capacity() * 5
+        states
+            + self.key_bytes.capacity()
+            + self.panes.capacity() * 8
+            + self.key_ends.capacity() * 8
+            + self.index.capacity() * 5
     }
 }
 

@@ -115,10 +115,7 @@ fn put_text(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Turns encoded keys back into columns of the given canonical types.
-pub fn decode<'a>(
-    keys: impl IntoIterator<Item = &'a [u8]>,
-    types: &[DataType],
-) -> Result<Vec<ArrayRef>, StateError> {
+pub fn decode<'a>(keys: impl IntoIterator<Item = &'a [u8]>, types: &[DataType]) -> Result<Vec<ArrayRef>, StateError> {
     let mut columns: Vec<KeyBuilder> = types.iter().map(KeyBuilder::new).collect();
     for key in keys {
         let mut bytes = Reader::new(key);

@@ -130,11 +130,7 @@ pub trait Log: Send + Sync {
 
     /// A reader that starts each named partition at the given offset. Fails with
     /// [`LogError::Expired`] or [`LogError::BeyondEnd`] when an offset is outside the bounds.
-    async fn reader(
-        &self,
-        topic: &str,
-        from: &BTreeMap<Partition, Offset>,
-    ) -> Result<Box<dyn LogReader>, LogError>;
+    async fn reader(&self, topic: &str, from: &BTreeMap<Partition, Offset>) -> Result<Box<dyn LogReader>, LogError>;
 }
 
 /// Reads partitions forward. Not async: it runs on a thread of its own, where it may block.

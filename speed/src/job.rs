@@ -55,11 +55,7 @@ impl Default for SpeedOptions {
 
 /// Folds every source until `shutdown` turns true or something fails for good, in which case the
 /// other sources are stopped, too.
-pub async fn run(
-    parts: SpeedParts,
-    options: SpeedOptions,
-    shutdown: watch::Receiver<bool>,
-) -> Result<(), SpeedError> {
+pub async fn run(parts: SpeedParts, options: SpeedOptions, shutdown: watch::Receiver<bool>) -> Result<(), SpeedError> {
     let (stop_all, stopped) = watch::channel(false);
     let mut jobs = JoinSet::new();
     for job in source_jobs(&parts, &options, &stopped) {

@@ -13,7 +13,7 @@ use anabranch_shared::realtime::StateRow;
 use anabranch_shared::view::ViewPlan;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMillisecondType, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType};
 use arrow::error::ArrowError;
 use futures::TryStreamExt;
 
@@ -87,9 +87,15 @@ impl Replay {
 
     /// The archived events that count. The verdicts are found anew and must be the stored ones:
     /// otherwise lateness or the columns have changed since the archive was written.
-    fn judge_again(&self, batch: &RecordBatch, partition: Partition, judge: &mut Judge) -> Result<RecordBatch, SpeedError> {
+    fn judge_again(
+        &self,
+        batch: &RecordBatch,
+        partition: Partition,
+        judge: &mut Judge,
+    ) -> Result<RecordBatch, SpeedError> {
         let topic = &self.plan.definition.source.topic;
-        let archived = Archived::new(batch, &self.plan).map_err(|error| SpeedError::Decode { topic: topic.clone(), error })?;
+        let archived =
+            Archived::new(batch, &self.plan).map_err(|error| SpeedError::Decode { topic: topic.clone(), error })?;
         let mut keep = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
             let (stored, found) = (archived.verdicts.value(row), archived.verdict(row, judge));

@@ -15,12 +15,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::SpeedError;
 use crate::commit::commit;
 use crate::generations::{Folded, folded, genesis, promote_caught_up, retire_obsolete};
 use crate::job::{SpeedOptions, SpeedParts};
 use crate::lane::{Lanes, truncate};
 use crate::slot::SlotFold;
-use crate::SpeedError;
 
 /// Runs on a thread of its own, because reading the log blocks; the store and the catalog are
 /// asked through `runtime`.
@@ -150,7 +150,12 @@ impl SourceJob {
     }
 
     /// Folds a chunk into all slots of its partition; returns what each has to commit.
-    fn lift(&self, lanes: &mut Lanes, index: usize, chunk: Chunk) -> Result<Option<(Partition, Vec<Progress>)>, SpeedError> {
+    fn lift(
+        &self,
+        lanes: &mut Lanes,
+        index: usize,
+        chunk: Chunk,
+    ) -> Result<Option<(Partition, Vec<Progress>)>, SpeedError> {
         let partition = chunk.partition;
         let Some(from) = lanes.0[index].point(partition) else { return Ok(None) };
         let chunk = match lanes.meeting_point(index, partition, from.next) {
@@ -169,13 +174,20 @@ impl SourceJob {
     }
 
     /// All slots at once; the writes are independent of each other.
-    fn commit_all(&self, lanes: &mut Lanes, index: usize, commits: &[(Partition, Vec<Progress>)]) -> Result<(), SpeedError> {
+    fn commit_all(
+        &self,
+        lanes: &mut Lanes,
+        index: usize,
+        commits: &[(Partition, Vec<Progress>)],
+    ) -> Result<(), SpeedError> {
         let store = self.parts.store.as_ref();
         let max_bytes = self.options.max_state_bytes;
         let mut pending = Vec::new();
         for (partition, slots) in &mut lanes.0[index].slots {
             let Some((_, progress)) = commits.iter().find(|(committed, _)| committed == partition) else { continue };
-            pending.extend(slots.iter_mut().zip(progress).map(|(slot, progress)| commit(store, slot, *progress, max_bytes)));
+            pending.extend(
+                slots.iter_mut().zip(progress).map(|(slot, progress)| commit(store, slot, *progress, max_bytes)),
+            );
         }
         self.runtime.block_on(try_join_all(pending)).map(|_| ())
     }

@@ -85,7 +85,12 @@ impl World {
             };
             let payload = match i % 31 {
                 5 => "{not json".to_owned(),
-                _ => format!(r#"{{"uid":"u{}","amount":{}.25,"weight":{}e-3,"ts":"{ts}"}}"#, i % 11, i % 100, i * i % 977),
+                _ => format!(
+                    r#"{{"uid":"u{}","amount":{}.25,"weight":{}e-3,"ts":"{ts}"}}"#,
+                    i % 11,
+                    i % 100,
+                    i * i % 977
+                ),
             };
             NewEvent { partition: Partition((i % 3) as u32), key: vec![], payload: payload.into_bytes(), origin: None }
         });
@@ -112,7 +117,13 @@ impl World {
     }
 
     /// The fold of one partition between two points, in one piece.
-    async fn expected(&self, plan: &ViewPlan, partition: Partition, from: CutPoint, end: Offset) -> (Vec<StateRow>, CutPoint) {
+    async fn expected(
+        &self,
+        plan: &ViewPlan,
+        partition: Partition,
+        from: CutPoint,
+        end: Offset,
+    ) -> (Vec<StateRow>, CutPoint) {
         let source = &plan.definition.source;
         let mut reader = self.parts.log.reader("orders", &BTreeMap::from([(partition, Offset(0))])).await.unwrap();
         let (mut groups, mut point) = (Groups::new(plan), CutPoint::default());
@@ -179,7 +190,8 @@ async fn a_new_generation_catches_up_from_its_cut_and_takes_over() {
     let mut cut = Cut::default();
     for partition in (0..3).map(Partition) {
         let plan = &world.parts.views["spend"];
-        let (_, point) = world.expected(plan, partition, CutPoint::default(), Offset(100 + u64::from(partition.0))).await;
+        let (_, point) =
+            world.expected(plan, partition, CutPoint::default(), Offset(100 + u64::from(partition.0))).await;
         cut.0.insert(partition, point);
     }
     for (view, plan) in &world.parts.views {

@@ -11,12 +11,11 @@ use anabranch_shared::realtime::Outcomes;
 use arrow::array::{ArrayRef, BinaryBuilder, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use deltalake::DeltaTableError;
 use deltalake::datafile::writer::DeltaWriter;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add};
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use deltalake::{DeltaTableError, Path};
-use object_store::ObjectStoreExt;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde_json::json;
@@ -94,14 +93,7 @@ impl<'a> Append<'a> {
         let adds = self.close().await?;
         match self.commit_files(&adds).await {
             Ok(version) => self.settle(version).await,
-            Err(error) => {
-                let lost =
-                    matches!(error, DeltaTableError::Transaction { source: TransactionError::MaxCommitAttempts(_) });
-                if lost {
-                    self.remove_files(&adds).await;
-                }
-                Err(self.failure(error, lost))
-            }
+            Err(error) => Err(self.failure(error)),
         }
     }
 
@@ -173,18 +165,16 @@ impl<'a> Append<'a> {
         Ok(outcomes)
     }
 
-    async fn remove_files(&self, adds: &[Add]) {
-        let store = self.archive.table.object_store();
-        for add in adds {
-            if let Err(error) = store.delete(&Path::from(add.path.as_str())).await {
-                tracing::warn!(%error, path = add.path, "an orphaned archive file could not be removed");
-            }
-        }
-    }
-
-    fn failure(&self, source: DeltaTableError, lost: bool) -> Error {
+    /// The files of a lost commit stay behind as orphans: a store that tried a write again may report
+    /// our own commit as somebody else's, and then they are not.
+    fn failure(&self, source: DeltaTableError) -> Error {
         let at = self.archive.folder.display().to_string();
-        if lost { Error::Conflict { at, version: self.archive.version() + 1 } } else { Error::Table { at, source } }
+        match source {
+            DeltaTableError::Transaction { source: TransactionError::MaxCommitAttempts(_) } => {
+                Error::Conflict { at, version: self.archive.version() + 1 }
+            }
+            source => Error::Table { at, source },
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use anabranch_batch::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run};
-use anabranch_shared::catalog::{CatalogStore, Record, Road};
+use anabranch_shared::catalog::{Catalog, CatalogError, CatalogStore, Record, Road};
 use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
 use anabranch_shared::view::ViewPlan;
-use anabranch_stores::EmbeddedStore;
+use anabranch_stores::{EmbeddedStore, ObjectCatalog};
 
 use crate::views::{FILTERED, GLOBAL, WINDOWED};
 use crate::world::{World, limits, plan};
@@ -113,6 +113,30 @@ async fn two_runs_at_once_publish_once() {
         world.append(round * 300..round * 300 + 10).await;
         world.archive().await;
     }
+}
+
+/// Keeps the record and says that somebody else was faster, as a store may after trying again.
+struct Forgetful(ObjectCatalog);
+
+#[async_trait::async_trait]
+impl CatalogStore for Forgetful {
+    async fn load(&self) -> Result<Catalog, CatalogError> {
+        self.0.load().await
+    }
+
+    async fn append(&self, number: u64, record: &Record) -> Result<bool, CatalogError> {
+        self.0.append(number, record).await.map(|_| false)
+    }
+}
+
+#[tokio::test]
+async fn its_own_record_does_not_cost_the_batch_view() {
+    let world = World::with_events(0..50).await;
+    world.archive().await;
+    let run = run(world.root(), &Forgetful(world.catalog()), &views(GLOBAL), &options()).await.remove(0);
+    let published = run.outcome.unwrap();
+    assert!(matches!(published, Published::New(_)) && world.catalog().load().await.unwrap().next == 1);
+    assert!(world.root().join(published.record().batch_view.as_ref().unwrap()).exists());
 }
 
 fn at(offset: u64) -> CutPoint {

@@ -13,8 +13,8 @@ pub const TYPED_KEYS: &str = "SELECT day, amount AS price, upper(k) AS name, dat
     FROM events GROUP BY day, amount, upper(k), date_trunc('hour', ts)";
 
 /// Types that Delta does not have, and names that need quotes.
-pub const ODD_KEYS: &str = "SELECT CAST(g AS TINYINT UNSIGNED) AS small, CAST(g AS INT UNSIGNED) AS \"Large number\", \
-    CAST(ts AS TIMESTAMP(9)) AS nanos, CAST(ts AS TIMESTAMP(0)) AS seconds, count(*) AS c FROM events \
-    GROUP BY CAST(g AS TINYINT UNSIGNED), CAST(g AS INT UNSIGNED), CAST(ts AS TIMESTAMP(9)), CAST(ts AS TIMESTAMP(0))";
+pub const ODD_KEYS: &str = "SELECT CAST(g AS TINYINT UNSIGNED) AS small, CAST(g + 1 AS INT UNSIGNED) AS \"Large number\", \
+    CAST(ts AS TIMESTAMP(9)) AS nanos, CAST(ts + INTERVAL '1 hour' AS TIMESTAMP(0)) AS seconds, count(*) AS c FROM events \
+    GROUP BY CAST(g AS TINYINT UNSIGNED), CAST(g + 1 AS INT UNSIGNED), CAST(ts AS TIMESTAMP(9)), CAST(ts + INTERVAL '1 hour' AS TIMESTAMP(0))";
 
 pub const ALL: [&str; 5] = [WINDOWED, FILTERED, GLOBAL, TYPED_KEYS, ODD_KEYS];

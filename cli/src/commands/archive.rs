@@ -67,7 +67,10 @@ pub async fn follow_all(parts: &Parts, stopped: watch::Receiver<bool>) -> anyhow
         let (log, root, stopped, options) = (parts.log.clone(), parts.root.clone(), stopped.clone(), options.clone());
         // On a thread of its own: the Parquet writers in it cannot move between threads.
         let runtime = Handle::current();
-        jobs.spawn_blocking(move || runtime.block_on(follow(log.as_ref(), &source, &root, &options, stopped)));
+        jobs.spawn_blocking(move || {
+            let followed = runtime.block_on(follow(log.as_ref(), &source, &root, &options, stopped));
+            followed.map_err(anyhow::Error::from)
+        });
     }
     while let Some(ended) = jobs.join_next().await {
         ended??;

@@ -9,11 +9,8 @@ use crate::project::LoadedProject;
 
 pub fn run(global: &Global, output: Output) -> anyhow::Result<()> {
     let loaded = LoadedProject::load(global)?;
-    let views: Vec<Value> = loaded
-        .views
-        .iter()
-        .map(|(name, plan)| describe(name, plan, loaded.project.views[name].mode))
-        .collect();
+    let views: Vec<Value> =
+        loaded.views.iter().map(|(name, plan)| describe(name, plan, loaded.project.views[name].mode)).collect();
     let columns = ["view", "source", "mode", "keys", "window", "class", "fingerprint"].map(str::to_owned);
     output.print(&json!({ "project": loaded.project.name, "views": views }), || table(&columns, &views))
 }

@@ -31,7 +31,9 @@ pub async fn run(global: &Global, output: Output) -> anyhow::Result<()> {
     let mut examination = Examination(Vec::new());
     examine(global, &mut examination).await;
     let columns = ["check", "ok", "finding"].map(str::to_owned);
-    output.print(&json!({ "healthy": examination.healthy(), "checks": examination.0 }), || table(&columns, &examination.0))?;
+    output.print(&json!({ "healthy": examination.healthy(), "checks": examination.0 }), || {
+        table(&columns, &examination.0)
+    })?;
     if !examination.healthy() {
         bail!("something is wrong; see the findings");
     }
@@ -43,9 +45,11 @@ async fn examine(global: &Global, examination: &mut Examination) {
         Ok(loaded) => loaded,
         Err(error) => return examination.note("project", Err(error.to_string())),
     };
-    examination.note("project", Ok(format!("{} views over {} sources", loaded.views.len(), loaded.project.sources.len())));
+    examination
+        .note("project", Ok(format!("{} views over {} sources", loaded.views.len(), loaded.project.sources.len())));
     if let Some(holder) = holder(&loaded.root()) {
-        let text = format!("held by process {} (anabranch {}); ask its API: {:?}", holder.pid, holder.command, holder.api);
+        let text =
+            format!("held by process {} (anabranch {}); ask its API: {:?}", holder.pid, holder.command, holder.api);
         return examination.note("embedded parts", Ok(text));
     }
     match Parts::open(loaded, "doctor").await {
@@ -89,7 +93,10 @@ async fn examine_source(parts: &Parts, source: &anabranch_shared::project::Sourc
     for (partition, bounds) in &bounds {
         let next = cut.next(*partition);
         if bounds.start > next {
-            bail!("partition {partition}: events {next}..{} were removed by retention before they were archived", bounds.start);
+            bail!(
+                "partition {partition}: events {next}..{} were removed by retention before they were archived",
+                bounds.start
+            );
         }
         behind += bounds.end.0.saturating_sub(next.0);
     }

@@ -61,7 +61,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
 /// The source of this name.
 fn source<'a>(project: &'a Project, name: &str) -> Result<&'a Source, BadInput> {
     let known = || project.sources.keys().cloned().collect::<Vec<_>>().join(", ");
-    project.sources.get(name).ok_or_else(|| BadInput(format!("unknown source '{name}'\n  help: the sources are {}", known())))
+    project
+        .sources
+        .get(name)
+        .ok_or_else(|| BadInput(format!("unknown source '{name}'\n  help: the sources are {}", known())))
 }
 
 /// Checks that the project has this view.

@@ -24,7 +24,8 @@ pub async fn run(global: &Global, view: &str, promote: bool, output: Output) -> 
     let promoted = promote_if_covered(parts.catalog.as_ref(), parts.store.as_ref(), view).await?.is_some();
     let published = json!({ "view": view, "generation": record.generation, "rows": record.rows, "promoted": promoted });
     output.print(&published, || {
-        let next = if promoted { "it answers from now on" } else { "the speed layer swaps to it once it has caught up" };
+        let next =
+            if promoted { "it answers from now on" } else { "the speed layer swaps to it once it has caught up" };
         format!("view '{view}': generation {} with {} groups, built by replay; {next}", record.generation, record.rows)
     })
 }

@@ -63,10 +63,7 @@ pub async fn run_all(
         stop.send_replace(true);
         ended
     };
-    let (speed, archive, serve) = tokio::join!(
-        async { ends(speed.await) },
-        async { ends(archive.await) },
-        async { ends(serve.await) },
-    );
+    let (speed, archive, serve) =
+        tokio::join!(async { ends(speed.await) }, async { ends(archive.await) }, async { ends(serve.await) },);
     speed.and(archive).and(serve)
 }

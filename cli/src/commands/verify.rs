@@ -47,7 +47,9 @@ pub async fn run(global: &Global, view: Option<&str>, output: Output) -> anyhow:
     let verified = verify_all(&parts, view).await?;
     let rows: Vec<serde_json::Value> = verified
         .iter()
-        .map(|v| json!({ "view": v.view, "groups": v.groups, "roads": v.roads.join(" = "), "difference": v.difference }))
+        .map(
+            |v| json!({ "view": v.view, "groups": v.groups, "roads": v.roads.join(" = "), "difference": v.difference }),
+        )
         .collect();
     let columns = ["view", "groups", "roads", "difference"].map(str::to_owned);
     output.print(&json!({ "verified": verified }), || table(&columns, &rows))?;
@@ -136,7 +138,12 @@ async fn replayed(parts: &Parts, plan: &Arc<ViewPlan>, snapshot: &ArchiveSnapsho
 }
 
 /// What serving would merge now, if the real-time view stands exactly at the cut.
-async fn live(parts: &Parts, view: &str, plan: &Arc<ViewPlan>, cut: &Cut) -> anyhow::Result<Result<Vec<StateRow>, String>> {
+async fn live(
+    parts: &Parts,
+    view: &str,
+    plan: &Arc<ViewPlan>,
+    cut: &Cut,
+) -> anyhow::Result<Result<Vec<StateRow>, String>> {
     let generations = parts.catalog.load().await?.view(view);
     let Some(record) = generations.serving() else { return Ok(Err("no generation answers yet".to_owned())) };
     if record.fingerprint != plan.fingerprint {
@@ -168,12 +175,21 @@ fn merge_of(plan: &Arc<ViewPlan>, rows: &[StateRow]) -> anyhow::Result<Merge> {
 fn first_difference(plan: &ViewPlan, roads: &Roads) -> anyhow::Result<Option<String>> {
     let (reference, expected) = &roads[0];
     for (road, rows) in &roads[1..] {
-        let pairs = expected.iter().map(Some).chain(std::iter::repeat(None)).zip(rows.iter().map(Some).chain(std::iter::repeat(None)));
+        let pairs = expected
+            .iter()
+            .map(Some)
+            .chain(std::iter::repeat(None))
+            .zip(rows.iter().map(Some).chain(std::iter::repeat(None)));
         let differs = pairs.take(expected.len().max(rows.len())).find(|(a, b)| a != b);
         if let Some((a, b)) = differs {
             let group = a.or(b).expect("one of two different rows is there");
             let states = |row: Option<&StateRow>| row.map_or("no such group".to_owned(), |row| hex(&row.states));
-            return Ok(Some(format!("{}: {reference} has {}, {road} has {}", describe(plan, group)?, states(a), states(b))));
+            return Ok(Some(format!(
+                "{}: {reference} has {}, {road} has {}",
+                describe(plan, group)?,
+                states(a),
+                states(b)
+            )));
         }
     }
     Ok(None)

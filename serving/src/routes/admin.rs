@@ -51,7 +51,9 @@ pub(super) async fn rollback(
 fn answer(view: &str, generation: Generation, moved: Moved) -> (StatusCode, Json<Value>) {
     let (status, promoted, next) = match moved {
         Moved::Promoted => (StatusCode::OK, true, format!("view '{view}' answers from generation {generation} now")),
-        Moved::Already => (StatusCode::OK, true, format!("view '{view}' answered from generation {generation} already")),
+        Moved::Already => {
+            (StatusCode::OK, true, format!("view '{view}' answered from generation {generation} already"))
+        }
         Moved::Requested => (
             StatusCode::ACCEPTED,
             false,

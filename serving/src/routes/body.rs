@@ -33,8 +33,9 @@ pub(super) fn json<T: DeserializeOwned>(headers: &HeaderMap, body: RawBody) -> R
     if media_type(headers) != "application/json" {
         return Err(unsupported("application/json"));
     }
-    serde_json::from_slice(&bytes(body)?)
-        .map_err(|error| Failure::bad(format!("the body is not what this route takes: {error}"), "see the README's section on the API"))
+    serde_json::from_slice(&bytes(body)?).map_err(|error| {
+        Failure::bad(format!("the body is not what this route takes: {error}"), "see the README's section on the API")
+    })
 }
 
 pub(super) fn unsupported(types: &str) -> Failure {

@@ -47,7 +47,9 @@ impl Params {
     pub fn take_count(&mut self, name: &str, default: usize, max: usize) -> Result<usize, Failure> {
         let Some(text) = self.take(name) else { return Ok(default) };
         let count = text.parse().ok().filter(|count| (1..=max).contains(count));
-        count.ok_or_else(|| Failure::bad(format!("'{name}={text}' is not a count"), format!("give a number from 1 to {max}")))
+        count.ok_or_else(|| {
+            Failure::bad(format!("'{name}={text}' is not a count"), format!("give a number from 1 to {max}"))
+        })
     }
 
     pub fn take_flag(&mut self, name: &str) -> Result<bool, Failure> {

@@ -85,9 +85,7 @@ fn coverage(pinned: &Pinned, standing: &Standing) -> Result<Value, Failure> {
 }
 
 fn definition(plan: &ViewPlan) -> Value {
-    let column = |column: &anabranch_shared::view::OutputColumn| {
-        json!({ "name": column.name, "type": sql_type(&column.data_type), "role": role(column.role) })
-    };
+    let column = |column: &anabranch_shared::view::OutputColumn| json!({ "name": column.name, "type": sql_type(&column.data_type), "role": role(column.role) });
     let aggregate = |aggregate: &anabranch_shared::view::AggregateColumn| {
         json!({
             "function": aggregate.function.name(),

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::execution::SessionState;
 use datafusion::common::TableReference;
+use datafusion::execution::SessionState;
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
 
@@ -27,7 +27,10 @@ pub(super) fn views_of(sql: &str, state: &SessionState) -> Result<Vec<String>, F
 fn view_of(reference: TableReference) -> Result<String, Failure> {
     match reference {
         TableReference::Bare { table } => Ok(table.to_string()),
-        other => Err(Failure::bad(format!("there is no view '{other}'"), "name a view without a schema; GET /v1/views lists them")),
+        other => Err(Failure::bad(
+            format!("there is no view '{other}'"),
+            "name a view without a schema; GET /v1/views lists them",
+        )),
     }
 }
 
@@ -35,7 +38,9 @@ fn view_of(reference: TableReference) -> Result<String, Failure> {
 pub(super) fn check_columns(schema: &SchemaRef) -> Result<(), Failure> {
     let mut seen = HashSet::new();
     match schema.fields().iter().find(|field| !seen.insert(field.name())) {
-        Some(twice) => Err(Failure::bad(format!("two columns are named '{}'", twice.name()), "give one another name with AS")),
+        Some(twice) => {
+            Err(Failure::bad(format!("two columns are named '{}'", twice.name()), "give one another name with AS"))
+        }
         None => Ok(()),
     }
 }

@@ -15,7 +15,16 @@ use crate::failure::Failure;
 /// Functions whose result can be as large as a number in their arguments says, before anything is
 /// counted against the memory limit.
 const AMPLIFIERS: [&str; 10] = [
-    "repeat", "lpad", "rpad", "space", "range", "gen_series", "generate_series", "array_repeat", "array_resize", "list_resize",
+    "repeat",
+    "lpad",
+    "rpad",
+    "space",
+    "range",
+    "gen_series",
+    "generate_series",
+    "array_repeat",
+    "array_resize",
+    "list_resize",
 ];
 
 /// A fresh session: no files to write, no object stores to read, no tables but those registered.

@@ -19,12 +19,34 @@ async fn status(world: &World, method: Method, path: &str, authorization: Option
 async fn every_route_but_health_refuses_anonymous_callers() {
     let world = World::with(Some(KEY), &["spend"]).await;
     let refused = [
-        "/", "/readyz", "/metrics", "/v1/views", "/v1/views/spend", "/v1/views/spend/rows", "/v1/views/spend/top",
-        "/v1/views/spend/promote", "/v1/views/spend/rollback", "/v1/sql", "/v1/sources/transactions/events", "/nothing",
+        "/",
+        "/readyz",
+        "/metrics",
+        "/v1/views",
+        "/v1/views/spend",
+        "/v1/views/spend/rows",
+        "/v1/views/spend/top",
+        "/v1/views/spend/promote",
+        "/v1/views/spend/rollback",
+        "/v1/sql",
+        "/v1/sources/transactions/events",
+        "/nothing",
         // Ways around a list of open paths.
-        "//healthz", "/healthz/", "/healthz/.", "/./healthz", "/%68ealthz", "/healthz%2f", "/healthz;a=b", "/HEALTHZ",
-        "/healthz/../v1/views", "/healthz%2f..%2fv1%2fviews", "/v1/views;/healthz", "/v1/views?/healthz", "/healthz%00",
-        "/healthz//", "http://x//healthz",
+        "//healthz",
+        "/healthz/",
+        "/healthz/.",
+        "/./healthz",
+        "/%68ealthz",
+        "/healthz%2f",
+        "/healthz;a=b",
+        "/HEALTHZ",
+        "/healthz/../v1/views",
+        "/healthz%2f..%2fv1%2fviews",
+        "/v1/views;/healthz",
+        "/v1/views?/healthz",
+        "/healthz%00",
+        "/healthz//",
+        "http://x//healthz",
     ];
     for path in refused {
         for method in [Method::GET, Method::POST, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE] {
@@ -51,6 +73,22 @@ async fn only_the_whole_key_opens() {
     let (_, answer) = world.send(request).await;
     assert_eq!(answer["error"]["kind"], "unauthorized");
     assert!(!answer.to_string().contains(KEY));
+}
+
+#[tokio::test]
+async fn without_a_key_a_foreign_name_for_this_machine_is_refused() {
+    let world = World::new().await;
+    let status = async |path: &str, host: &str| {
+        let request = Request::get(path).header(header::HOST, host).body(Body::empty()).unwrap();
+        world.send(request).await.0
+    };
+    for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example:80", ""] {
+        assert_eq!(status("/v1/views", host).await, StatusCode::UNAUTHORIZED, "{host}");
+        assert_eq!(status("/healthz", host).await, StatusCode::OK, "{host}");
+    }
+    for host in ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", "localhost"] {
+        assert_eq!(status("/v1/views", host).await, StatusCode::OK, "{host}");
+    }
 }
 
 #[tokio::test]

@@ -53,7 +53,10 @@ async fn a_view_tells_all_about_itself() {
     assert_eq!(view["outcomes"]["partitions"]["0"], outcomes);
     assert_eq!(view["outcomes"]["late"], 1);
     let generation = &view["generations"][0];
-    assert_eq!((&generation["generation"], &generation["state"], &generation["rows"]), (&json!(3), &json!("serving"), &json!(1)));
+    assert_eq!(
+        (&generation["generation"], &generation["state"], &generation["rows"]),
+        (&json!(3), &json!("serving"), &json!(1))
+    );
 
     let unborn = world.ok("/v1/views/unborn").await;
     assert_eq!((&unborn["serving"], &unborn["generations"]), (&Value::Null, &json!([])));

@@ -16,10 +16,19 @@ const NDJSON: &str = "application/x-ndjson";
 const JSON: &str = "application/json";
 
 async fn stored(world: &World) -> BTreeMap<u32, Vec<String>> {
-    let from = world.log.bounds(TOPIC).await.unwrap().into_iter().map(|(partition, bounds)| (partition, bounds.start)).collect();
+    let from = world
+        .log
+        .bounds(TOPIC)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(partition, bounds)| (partition, bounds.start))
+        .collect();
     let mut reader = world.log.reader(TOPIC, &from).await.unwrap();
     let mut stored: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    for chunk in tokio::task::spawn_blocking(move || reader.poll(1000, Duration::from_millis(50))).await.unwrap().unwrap() {
+    for chunk in
+        tokio::task::spawn_blocking(move || reader.poll(1000, Duration::from_millis(50))).await.unwrap().unwrap()
+    {
         let payload = |index| String::from_utf8(chunk.payload(index).to_vec()).unwrap();
         stored.entry(chunk.partition.0).or_default().extend((0..chunk.len()).map(payload));
     }
@@ -29,7 +38,11 @@ async fn stored(world: &World) -> BTreeMap<u32, Vec<String>> {
 #[tokio::test]
 async fn events_are_stored_as_they_came_in_the_partition_of_their_key() {
     let world = World::new().await;
-    let lines = ["{\"user_id\":\"ada\",\"amount\":1.10,\"ts\":\"2020-01-01T00:00:00Z\"}", "{\"user_id\":\"bob\"}", "{\"user_id\":\"ada\"}"];
+    let lines = [
+        "{\"user_id\":\"ada\",\"amount\":1.10,\"ts\":\"2020-01-01T00:00:00Z\"}",
+        "{\"user_id\":\"bob\"}",
+        "{\"user_id\":\"ada\"}",
+    ];
     let (status, answer) = world.post(EVENTS, NDJSON, lines.join("\r\n\n")).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert_eq!(answer["acknowledged"], 3);
@@ -39,7 +52,8 @@ async fn events_are_stored_as_they_came_in_the_partition_of_their_key() {
         expected.entry(partition).or_default().push((*line).to_owned());
     }
     assert_eq!(stored(&world).await, expected);
-    let offsets: BTreeMap<String, usize> = expected.iter().map(|(partition, events)| (partition.to_string(), events.len())).collect();
+    let offsets: BTreeMap<String, usize> =
+        expected.iter().map(|(partition, events)| (partition.to_string(), events.len())).collect();
     assert_eq!(answer["offsets"], json!(offsets));
     let pairs: Vec<String> = offsets.iter().map(|(partition, next)| format!("{partition}:{next}")).collect();
     assert_eq!(answer["at_least"], pairs.join(","));
@@ -48,7 +62,9 @@ async fn events_are_stored_as_they_came_in_the_partition_of_their_key() {
 #[tokio::test]
 async fn json_arrays_and_objects_are_taken_apart() {
     let world = World::new().await;
-    let (status, answer) = world.post(EVENTS, "application/json; charset=utf-8", r#"[{"user_id":"ada","n":1.0}, {"user_id":"ada"}]"#).await;
+    let (status, answer) = world
+        .post(EVENTS, "application/json; charset=utf-8", r#"[{"user_id":"ada","n":1.0}, {"user_id":"ada"}]"#)
+        .await;
     assert_eq!((status, &answer["acknowledged"]), (StatusCode::OK, &json!(2)));
     let (_, answer) = world.post(EVENTS, JSON, r#" {"user_id":"ada"} "#).await;
     assert_eq!(answer["acknowledged"], 1);

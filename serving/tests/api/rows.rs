@@ -42,7 +42,10 @@ async fn both_sides_are_merged_and_every_event_counts_once() {
     assert_eq!(answer["rows"], expected);
     assert_eq!((&answer["batch_rows"], &answer["realtime_rows"]), (&json!(3), &json!(3)));
     assert_eq!((&answer["cut"], &answer["applied"]), (&offsets([3, 1]), &offsets([5, 2])));
-    assert_eq!((&answer["generation"], &answer["mode"], &answer["road"]), (&json!(1), &json!("lambda"), &json!("batch")));
+    assert_eq!(
+        (&answer["generation"], &answer["mode"], &answer["road"]),
+        (&json!(1), &json!("lambda"), &json!("batch"))
+    );
     assert_eq!(answer["watermark"], "2019-12-31T23:51:30Z", "00:01:30 is the lesser maximum, less ten minutes");
     assert_eq!((&answer["partial"], &answer["cursor"]), (&json!(false), &Value::Null));
 }
@@ -66,10 +69,9 @@ async fn keys_and_times_narrow_both_sides() {
 async fn parts_show_the_share_of_each_side() {
     let (world, _) = spend().await;
     let answer = world.ok("/v1/views/spend/rows?parts=true").await;
-    let share = |orders: u64, spent: &str, last: &str| {
-        json!({ "orders": orders, "spent": spent, "last_order_at": format!("2020-01-01T00:{last}Z") })
-    };
-    let shares: Vec<_> = answer["rows"].as_array().unwrap().iter().map(|row| (&row["_batch"], &row["_realtime"])).collect();
+    let share = |orders: u64, spent: &str, last: &str| json!({ "orders": orders, "spent": spent, "last_order_at": format!("2020-01-01T00:{last}Z") });
+    let shares: Vec<_> =
+        answer["rows"].as_array().unwrap().iter().map(|row| (&row["_batch"], &row["_realtime"])).collect();
     let expected = [
         (&share(2, "3.30", "00:50"), &Value::Null),
         (&share(1, "5.00", "01:05"), &share(2, "0.06", "01:40")),
@@ -82,8 +84,14 @@ async fn parts_show_the_share_of_each_side() {
 #[tokio::test]
 async fn having_judges_the_merged_value_and_not_a_share() {
     let world = World::new().await;
-    let sql = "SELECT user_id, sum(amount) AS spent FROM transactions GROUP BY user_id HAVING spent > 5 AND count(*) > 1";
-    let batch = [order("ada", "00:01", "3.00"), order("bob", "00:02", "9.00"), order("eve", "00:03", "4.00"), order("eve", "00:04", "4.00")];
+    let sql =
+        "SELECT user_id, sum(amount) AS spent FROM transactions GROUP BY user_id HAVING spent > 5 AND count(*) > 1";
+    let batch = [
+        order("ada", "00:01", "3.00"),
+        order("bob", "00:02", "9.00"),
+        order("eve", "00:03", "4.00"),
+        order("eve", "00:04", "4.00"),
+    ];
     let record = world.publish("spend", sql, 1, &[&batch]).await;
     world.fold(&record, 0, &[order("ada", "00:05", "3.00")]).await;
     let expected = json!([
@@ -100,7 +108,9 @@ async fn having_judges_the_merged_value_and_not_a_share() {
 async fn null_keys_partial_keys_and_typed_keys_are_found_on_both_sides() {
     let world = World::new().await;
     let sql = "SELECT user_id, shop, sum(n) AS total FROM transactions GROUP BY user_id, shop";
-    let event = |user: &str, shop: &str, n: i64| format!(r#"{{"user_id":{user},"shop":{shop},"n":{n},"ts":"2020-01-01T00:00:00Z"}}"#);
+    let event = |user: &str, shop: &str, n: i64| {
+        format!(r#"{{"user_id":{user},"shop":{shop},"n":{n},"ts":"2020-01-01T00:00:00Z"}}"#)
+    };
     let batch = [event("null", "-3", 1), event("\"ada\"", "-3", 2), event("\"ada\"", "null", 4)];
     let record = world.publish("spend", sql, 1, &[&batch]).await;
     let recent = [event("null", "-3", 10), event("\"ada\"", "7", 20), event("\"ada\"", "null", 40)];

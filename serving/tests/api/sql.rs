@@ -34,7 +34,10 @@ async fn a_select_sees_merged_rows_and_says_what_they_cover() {
     assert_eq!(answer["rows"], expected, "{answer}");
     assert_eq!(answer["columns"][1], json!({ "name": "total", "type": "DECIMAL(38,2)" }));
     assert_eq!(answer["views"].as_object().unwrap().keys().collect::<Vec<_>>(), ["spend"], "only what is read");
-    assert_eq!((&answer["views"]["spend"]["generation"], &answer["views"]["spend"]["applied"]["0"]), (&json!(1), &json!(5)));
+    assert_eq!(
+        (&answer["views"]["spend"]["generation"], &answer["views"]["spend"]["applied"]["0"]),
+        (&json!(1), &json!(5))
+    );
     let joined = "SELECT s.user_id, s.spent, h.visits FROM spend s JOIN shops h ON s.user_id = h.user_id \
                   WHERE s.window_start = TIMESTAMP '2020-01-01T00:01:00Z' ORDER BY 1";
     assert_eq!(rows(&world, joined).await, json!([{ "user_id": "ada", "spent": "5.05", "visits": 2 }]));
@@ -120,9 +123,11 @@ async fn a_query_that_asks_for_too_much_ends_with_an_error_and_not_with_a_part()
     let (status, answer) = world.sql(&format!("{many} SELECT a.n AS a, b.n AS b FROM t a CROSS JOIN t b")).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{}", &answer.to_string()[..200]);
     assert!(answer["error"]["cause"].as_str().unwrap().contains("100000 rows"), "{answer}");
-    let heavy = format!("{many} SELECT count(*) AS c FROM (SELECT DISTINCT a.n * 1000000 + b.n * 1000 + c.n AS k FROM t a CROSS JOIN t b CROSS JOIN t c)");
+    let wide = format!("concat('{}', a.n, ',', b.n)", "x".repeat(1000));
+    let heavy = format!("{many} SELECT count(*) AS c FROM (SELECT DISTINCT {wide} AS k FROM t a CROSS JOIN t b)");
     let (status, answer) = world.sql(&heavy).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+    assert!(answer["error"]["cause"].as_str().unwrap().contains("256 MiB of memory"), "{answer}");
     assert_eq!(rows(&world, "SELECT count(*) AS n FROM spend").await, json!([{ "n": 4 }]), "the server lives");
 }
 
@@ -130,7 +135,8 @@ async fn a_query_that_asks_for_too_much_ends_with_an_error_and_not_with_a_part()
 async fn more_queries_than_allowed_at_once_are_sent_away() {
     let world = std::sync::Arc::new(world().await);
     let thousand: Vec<String> = (0..1000).map(|n| format!("({n})")).collect();
-    let slow = format!("WITH t(n) AS (VALUES {}) SELECT sum(a.n + b.n) AS s FROM t a CROSS JOIN t b", thousand.join(","));
+    let slow =
+        format!("WITH t(n) AS (VALUES {}) SELECT sum(a.n + b.n) AS s FROM t a CROSS JOIN t b", thousand.join(","));
     let queries = (0..24).map(|_| {
         let (world, slow) = (world.clone(), slow.clone());
         tokio::spawn(async move { world.sql(&slow).await })

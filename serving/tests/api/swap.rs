@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anabranch_shared::catalog::{CatalogStore, Record};
-use anabranch_shared::position::{Generation, Partition};
-use anabranch_shared::realtime::{RealtimeStore, Slot};
-use axum::http::StatusCode;
+use anabranch_shared::position::{CutPoint, Generation, Pane, Partition};
+use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{World, send};
 
 const SWAPS: u64 = 50;
 const READERS: usize = 16;
 const USERS: usize = 12;
-const TAGGED: &str = "SELECT user_id, count(*) AS events, min(n) AS low, max(n) AS high FROM transactions GROUP BY user_id";
+const TAGGED: &str =
+    "SELECT user_id, count(*) AS events, min(n) AS low, max(n) AS high FROM transactions GROUP BY user_id";
 
 /// Events whose value is the number of the generation that they are folded into.
 fn tagged(users: std::ops::Range<usize>, generation: u64) -> Vec<String> {
@@ -62,6 +65,63 @@ async fn read(world: &World, reader: usize) -> u64 {
     let answer = world.ok("/v1/views/spend/rows").await;
     check(&answer, &answer["rows"]);
     answer["generation"].as_u64().unwrap()
+}
+
+/// A store whose first read is overtaken: generation 2 answers and 1 is retired, before it gets to look.
+struct Overtaken {
+    world: Arc<World>,
+    once: AtomicBool,
+}
+
+#[async_trait]
+impl RealtimeStore for Overtaken {
+    async fn read(&self, slot: &Slot, select: &Select) -> Result<Option<Snapshot>, StoreError> {
+        if !self.once.swap(true, Ordering::Relaxed) {
+            publish(&self.world, 2).await;
+            retire(&self.world, Generation(1)).await;
+        }
+        self.world.store.read(slot, select).await
+    }
+
+    async fn progress(&self, slot: &Slot) -> Result<Option<Progress>, StoreError> {
+        self.world.store.progress(slot).await
+    }
+
+    async fn acquire(&self, _: &Slot, _: CutPoint) -> Result<Progress, StoreError> {
+        unreachable!("serving does not write")
+    }
+
+    async fn commit(&self, _: &Slot, _: &Progress, _: &Progress, _: &[StateRow]) -> Result<(), StoreError> {
+        unreachable!("serving does not write")
+    }
+
+    async fn load(&self, _: &Slot, _: &[(Pane, &[u8])]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        unreachable!("serving does not fold")
+    }
+
+    async fn remove(&self, _: &Slot) -> Result<(), StoreError> {
+        unreachable!("serving does not remove")
+    }
+}
+
+/// Slots that were removed look as if nothing had been folded since the cut; taken for that, an
+/// answer would miss every event of the real-time view.
+#[tokio::test]
+async fn a_generation_that_is_retired_between_pinning_and_reading_is_not_taken_for_an_empty_one() {
+    for sql in [false, true] {
+        let world = Arc::new(World::new().await);
+        publish(&world, 1).await;
+        let store = Arc::new(Overtaken { world: world.clone(), once: AtomicBool::new(false) });
+        let router = world.router_over(store, None, &["spend"]);
+        let body = Body::from(r#"{"sql":"SELECT * FROM spend"}"#);
+        let query = Request::post("/v1/sql").header(header::CONTENT_TYPE, "application/json").body(body).unwrap();
+        let rows = Request::get("/v1/views/spend/rows").body(Body::empty()).unwrap();
+        let (status, answer) = send(&router, if sql { query } else { rows }).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let coverage = if sql { &answer["views"]["spend"] } else { &answer };
+        assert_eq!(coverage["generation"], 2);
+        check(coverage, &answer["rows"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

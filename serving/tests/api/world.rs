@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anabranch_serving::{Serving, ServingParts, router};
+use anabranch_shared::aggregate::row;
 use anabranch_shared::catalog::{CatalogStore, GenerationRecord, Mode, Record, Road};
 use anabranch_shared::event::{Decoder, JudgedEvents};
 use anabranch_shared::fold::Fold;
@@ -15,7 +16,6 @@ use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::project::{Column, Source, ViewConfig};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
 use anabranch_shared::view::ViewPlan;
-use anabranch_shared::aggregate::row;
 use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, TimestampMicrosecondArray};
 use axum::Router;
@@ -59,18 +59,23 @@ impl World {
         let store = Arc::new(EmbeddedStore::open(root.join("realtime.redb")).unwrap());
         let log = Arc::new(EmbeddedLog::open(root.join("log.redb")).unwrap());
         log.ensure_topic(TOPIC, PARTITIONS).await.unwrap();
-        let source = source();
+        let mut world = Self { root, catalog, store, log, source: source(), router: Router::new(), _folder: folder };
+        world.router = world.router_over(world.store.clone(), api_key, views);
+        world
+    }
+
+    /// The API over another real-time store.
+    pub fn router_over(&self, store: Arc<dyn RealtimeStore>, api_key: Option<&str>, views: &[&str]) -> Router {
         let views = views.iter().map(|view| ((*view).to_owned(), ViewConfig { mode: Mode::Lambda })).collect();
-        let serving = Serving::new(ServingParts {
-            root: root.clone(),
-            catalog: catalog.clone(),
-            store: store.clone(),
-            log: log.clone(),
-            sources: BTreeMap::from([(source.name.clone(), source.clone())]),
+        router(Serving::new(ServingParts {
+            root: self.root.clone(),
+            catalog: self.catalog.clone(),
+            store,
+            log: self.log.clone(),
+            sources: BTreeMap::from([(self.source.name.clone(), self.source.clone())]),
             views,
             api_key: api_key.map(str::to_owned),
-        });
-        Self { root, catalog, store, log, source, router: router(serving), _folder: folder }
+        }))
     }
 
     pub fn plan(&self, sql: &str) -> Arc<ViewPlan> {
@@ -217,8 +222,7 @@ fn judge(plan: &ViewPlan, events: &[String], partition: Partition, from: CutPoin
 
 fn batch_rows(plan: &ViewPlan, groups: &Groups) -> RecordBatch {
     let rows = groups.rows();
-    let mut columns: Vec<ArrayRef> =
-        key::decode(rows.iter().map(|row| row.key.as_slice()), &plan.key_types()).unwrap();
+    let mut columns: Vec<ArrayRef> = key::decode(rows.iter().map(|row| row.key.as_slice()), &plan.key_types()).unwrap();
     if plan.window.is_some() {
         columns.push(Arc::new(rows.iter().map(|row| Some(row.pane.0)).collect::<TimestampMicrosecondArray>()));
     }

@@ -3,7 +3,9 @@
 /// Why bytes are not a partial state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
-    #[error("state of '{aggregate}' has format version {found}, this build reads {expected}; rebuild the view with `anabranch batch` or `anabranch replay`")]
+    #[error(
+        "state of '{aggregate}' has format version {found}, this build reads {expected}; rebuild the view with `anabranch batch` or `anabranch replay`"
+    )]
     Version { aggregate: &'static str, found: u8, expected: u8 },
     #[error("state ends too early")]
     Truncated,
@@ -51,7 +53,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A length in LEB128, as [`put_len`] writes it.
-    pub fn len(&mut self) -> Result<usize, StateError> {
+    pub fn length(&mut self) -> Result<usize, StateError> {
         let mut value = 0u64;
         for shift in (0..35).step_by(7) {
             let byte = self.u8()?;
@@ -66,7 +68,7 @@ impl<'a> Reader<'a> {
 
     /// Bytes with their length in front.
     pub fn bytes(&mut self) -> Result<&'a [u8], StateError> {
-        let n = self.len()?;
+        let n = self.length()?;
         self.take(n)
     }
 
@@ -100,9 +102,9 @@ mod tests {
         for len in [0, 1, 127, 128, 300, 1 << 20] {
             let mut out = Vec::new();
             put_len(&mut out, len);
-            assert_eq!(Reader::new(&out).len(), Ok(len));
+            assert_eq!(Reader::new(&out).length(), Ok(len));
         }
-        assert!(Reader::new(&[0x80, 0x00]).len().is_err());
-        assert!(Reader::new(&[0xff; 6]).len().is_err());
+        assert!(Reader::new(&[0x80, 0x00]).length().is_err());
+        assert!(Reader::new(&[0xff; 6]).length().is_err());
     }
 }

@@ -69,11 +69,7 @@ impl DoubleSum {
     fn add_slices(&mut self, mantissa: u64, position: u32, negative: bool) {
         let place = position / WIDTH;
         let shifted = u128::from(mantissa) << (position % WIDTH);
-        let slices = [
-            (shifted as u64) & SLICE,
-            (shifted >> WIDTH) as u64 & SLICE,
-            (shifted >> (2 * WIDTH)) as u64,
-        ];
+        let slices = [(shifted as u64) & SLICE, (shifted >> WIDTH) as u64 & SLICE, (shifted >> (2 * WIDTH)) as u64];
         for (i, slice) in slices.into_iter().enumerate() {
             let depth = i32::from(self.top) - 1 - place as i32 - i as i32;
             if slice != 0 && (0..BINS as i32).contains(&depth) {
@@ -136,9 +132,10 @@ impl DoubleSum {
 
     fn finite(&self) -> f64 {
         let width = i256::from_i128(1 << WIDTH);
-        let total = self.bins.iter().fold(i256::ZERO, |total, bin| {
-            total.wrapping_mul(width).wrapping_add(i256::from_i128(*bin))
-        });
+        let total = self
+            .bins
+            .iter()
+            .fold(i256::ZERO, |total, bin| total.wrapping_mul(width).wrapping_add(i256::from_i128(*bin)));
         let lowest = (i32::from(self.top) - BINS as i32) * WIDTH as i32;
         round(total, lowest - 1074)
     }

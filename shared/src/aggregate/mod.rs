@@ -35,13 +35,7 @@ pub use kernel::{Kernel, Selection};
 
 /// Every aggregate that SQL can name.
 pub fn registry() -> [Arc<dyn Aggregate>; 5] {
-    [
-        Arc::new(count::Count),
-        Arc::new(sum::Sum),
-        Arc::new(avg::Avg),
-        Arc::new(min_max::MIN),
-        Arc::new(min_max::MAX),
-    ]
+    [Arc::new(count::Count), Arc::new(sum::Sum), Arc::new(avg::Avg), Arc::new(min_max::MIN), Arc::new(min_max::MAX)]
 }
 
 /// How far the roads agree for an aggregate.

@@ -1,6 +1,6 @@
 //! The states of all aggregates of one group as one value: each encoding behind its length.
 
-use super::codec::{put_bytes, Reader};
+use super::codec::{Reader, put_bytes};
 use super::{StateError, States};
 
 /// Appends the states of `group`.

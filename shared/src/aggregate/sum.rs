@@ -26,9 +26,7 @@ impl Aggregate for Sum {
 
     fn bind(&self, args: &[DataType]) -> Result<Arc<dyn BoundAggregate>, String> {
         Ok(match &args[0] {
-            DataType::Decimal128(precision @ ..=18, scale) => {
-                Arc::new(SumDecimal::<i128>::new(*precision, *scale))
-            }
+            DataType::Decimal128(precision @ ..=18, scale) => Arc::new(SumDecimal::<i128>::new(*precision, *scale)),
             DataType::Decimal128(precision, scale) => Arc::new(SumDecimal::<i256>::new(*precision, *scale)),
             DataType::Float64 => Arc::new(SumDouble),
             _ => Arc::new(SumInteger),

@@ -207,12 +207,7 @@ impl GroupsAccumulator for StateAccumulator {
         self.update(values, &narrow(groups), filter)
     }
 
-    fn merge_batch(
-        &mut self,
-        values: &[ArrayRef],
-        groups: &[usize],
-        total: usize,
-    ) -> Result<()> {
+    fn merge_batch(&mut self, values: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
         self.grow(total);
         self.merge(values, &narrow(groups))
     }
@@ -230,7 +225,8 @@ impl GroupsAccumulator for StateAccumulator {
     /// One state per row, for when grouping first would not make the rows fewer.
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let rows = values[0].len();
-        let mut each = Self { bound: self.bound.clone(), states: self.bound.new_states(), form: self.form.clone(), groups: 0 };
+        let mut each =
+            Self { bound: self.bound.clone(), states: self.bound.new_states(), form: self.form.clone(), groups: 0 };
         each.grow(rows);
         each.update(values, &(0..rows as u32).collect::<Vec<_>>(), filter)?;
         Ok(vec![each.encoded(rows)])

@@ -98,7 +98,12 @@ impl Decoder {
     }
 
     /// One row per event again: NULLs where an event was rejected.
-    fn aligned(&self, batches: &[RecordBatch], rejections: &Rejections, rows: usize) -> Result<RecordBatch, ArrowError> {
+    fn aligned(
+        &self,
+        batches: &[RecordBatch],
+        rejections: &Rejections,
+        rows: usize,
+    ) -> Result<RecordBatch, ArrowError> {
         if let ([whole], true) = (batches, rejections.is_empty()) {
             return Ok(whole.clone());
         }
@@ -222,7 +227,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn source() -> Source {
-        let columns = [("user", "VARCHAR NOT NULL"), ("n", "INT"), ("price", "DECIMAL(10,2)"), ("ts", "TIMESTAMP NOT NULL")];
+        let columns =
+            [("user", "VARCHAR NOT NULL"), ("n", "INT"), ("price", "DECIMAL(10,2)"), ("ts", "TIMESTAMP NOT NULL")];
         Source {
             name: "orders".into(),
             topic: "orders".into(),

@@ -21,8 +21,7 @@ impl Column {
     pub fn parse(name: &str, declaration: &str) -> Result<Self, String> {
         let refuse = |cause: String| format!("'{declaration}' is not a column type: {cause}");
         let dialect = GenericDialect {};
-        let mut parser =
-            Parser::new(&dialect).try_with_sql(declaration).map_err(|error| refuse(error.to_string()))?;
+        let mut parser = Parser::new(&dialect).try_with_sql(declaration).map_err(|error| refuse(error.to_string()))?;
         let kind = parser.parse_data_type().map_err(|error| refuse(error.to_string()))?;
         let not_null = parser.parse_keywords(&[Keyword::NOT, Keyword::NULL]);
         if parser.peek_token().token != Token::EOF {
@@ -50,7 +49,10 @@ pub enum ColumnType {
     BigInt,
     Float,
     Double,
-    Decimal { precision: u8, scale: i8 },
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
     Varchar,
     Date,
     /// Microseconds, in UTC.

@@ -5,11 +5,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use toml::Spanned;
 
-use super::{parse_duration_us, Column, ColumnType, Place, Project, ProjectError, Source, ViewConfig};
+use super::{Column, ColumnType, Place, Project, ProjectError, Source, ViewConfig, parse_duration_us};
 use crate::catalog::Mode;
 
 const DEFAULT_PARTITIONS: u32 = 4;
@@ -209,7 +209,11 @@ fn source(at: &Text, name: &str, table: SourceTable) -> Result<Source, ProjectEr
 
 fn duration(at: &Text, text: &Spanned<String>) -> Result<i64, ProjectError> {
     parse_duration_us(text.get_ref()).or_else(|cause| {
-        at.refuse(text.span(), cause, "write a number and a unit, for example \"10 minutes\", \"1 day\" or \"0 seconds\"")
+        at.refuse(
+            text.span(),
+            cause,
+            "write a number and a unit, for example \"10 minutes\", \"1 day\" or \"0 seconds\"",
+        )
     })
 }
 

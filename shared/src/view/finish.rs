@@ -42,8 +42,7 @@ impl ViewPlan {
     /// Keys and pane in the order of GROUP BY.
     fn group_columns(&self, panes: &[i64], keys: &[&[u8]]) -> Result<Vec<ArrayRef>, FinishViewError> {
         let decoded = key::decode(keys.iter().copied(), &self.key_types())?;
-        let mut groups: Vec<(usize, ArrayRef)> =
-            self.keys.iter().map(|key| key.position).zip(decoded).collect();
+        let mut groups: Vec<(usize, ArrayRef)> = self.keys.iter().map(|key| key.position).zip(decoded).collect();
         if let Some(window) = &self.window {
             groups.push((window.position, Arc::new(TimestampMicrosecondArray::from(panes.to_vec()))));
         }

@@ -129,7 +129,7 @@ struct Parts {
     definition: Definition,
     schema: SchemaRef,
     filter: Option<Expr>,
-    window: Option<(usize, Window, Expr)>,
+    window: Option<WindowColumn>,
     keys: Vec<KeyColumn>,
     aggregates: Vec<AggregateColumn>,
     having: Option<Expr>,
@@ -183,7 +183,6 @@ impl ViewPlan {
 
     fn new(parts: Parts, mut output: Vec<OutputColumn>, state: &SessionState) -> PlanResult<Self> {
         let Parts { definition, schema, filter, window, mut keys, aggregates, having } = parts;
-        let window = window.map(|(position, window, expr)| WindowColumn { window, expr, position });
         let events = DFSchema::try_from(schema.clone())?;
         let per_event = PerEvent::compile(&events, state, &filter, &window, &keys, &aggregates)?;
         let finished = finished_schema(&window, &keys, &aggregates);

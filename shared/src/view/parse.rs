@@ -8,7 +8,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, DataFusionError, Result as PlanResult, SchemaError, TableReference, plan_err};
+use datafusion::common::{
+    Column, DFSchema, DataFusionError, Result as PlanResult, SchemaError, TableReference, plan_err,
+};
 use datafusion::datasource::{empty::EmptyTable, provider_as_source};
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
@@ -24,7 +26,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
 use super::refusal::{Refusal, select_of};
 use super::window::{WINDOW_END, Window};
-use super::{AggregateColumn, KeyColumn, OutputColumn, Role, ViewPlan, session};
+use super::{AggregateColumn, KeyColumn, OutputColumn, Role, ViewPlan, WindowColumn, session};
 use crate::aggregate::{Aggregate, registry};
 use crate::key;
 use crate::project::{Definition, Place, ProjectError, Source};
@@ -97,7 +99,11 @@ impl Text<'_> {
                 other => return Err(self.error(other.span(), "name each column", "replace * by the columns")),
             };
             if names.contains(&name) {
-                return Err(self.error(item.span(), format!("two columns are named '{name}'"), "give one another name"));
+                return Err(self.error(
+                    item.span(),
+                    format!("two columns are named '{name}'"),
+                    "give one another name",
+                ));
             }
             names.push(name);
         }
@@ -187,7 +193,11 @@ fn replace_window_column(expr: &mut ast::Expr, call: Option<&ast::Function>) -> 
 
 fn window_call(select: &ast::Select) -> Result<Option<ast::Function>, Refusal> {
     let ast::GroupByExpr::Expressions(groups, modifiers) = &select.group_by else {
-        return Err(Refusal { span: select.span(), cause: "GROUP BY ALL is not supported".into(), help: "name the keys" });
+        return Err(Refusal {
+            span: select.span(),
+            cause: "GROUP BY ALL is not supported".into(),
+            help: "name the keys",
+        });
     };
     if !modifiers.is_empty() {
         let cause = "ROLLUP, CUBE and GROUPING SETS are not supported".into();
@@ -197,13 +207,17 @@ fn window_call(select: &ast::Select) -> Result<Option<ast::Function>, Refusal> {
     match calls.as_slice() {
         [] => Ok(None),
         [call] => Ok(Some((*call).clone())),
-        [_, second, ..] => Err(Refusal { span: second.span(), cause: "a view has at most one window".into(), help: "remove one" }),
+        [_, second, ..] => {
+            Err(Refusal { span: second.span(), cause: "a view has at most one window".into(), help: "remove one" })
+        }
     }
 }
 
 fn window_function(expr: &ast::Expr) -> Option<&ast::Function> {
     match expr {
-        ast::Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case(FUNCTION_NAME) => Some(function),
+        ast::Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case(FUNCTION_NAME) => {
+            Some(function)
+        }
         _ => None,
     }
 }
@@ -294,6 +308,12 @@ struct Nodes {
     filter: Option<Expr>,
 }
 
+/// GROUP BY, taken apart.
+struct GroupBy {
+    window: Option<WindowColumn>,
+    keys: Vec<KeyColumn>,
+}
+
 impl Planned<'_> {
     fn view(&self, select: ast::Select, names: Vec<String>) -> Result<ViewPlan, ProjectError> {
         let plan = self.logical_plan(select)?;
@@ -364,14 +384,16 @@ impl Planned<'_> {
                 None => Ok(Some(unqualified(filter.predicate.clone()))),
                 Some(_) => self.refuse("cannot plan nested filters", "use one WHERE"),
             },
-            other => self.refuse(format!("a view cannot contain {}", other.display()), "use one WHERE and one GROUP BY"),
+            other => {
+                self.refuse(format!("a view cannot contain {}", other.display()), "use one WHERE and one GROUP BY")
+            }
         }
     }
 
     fn assemble(&self, nodes: Nodes, names: Vec<String>) -> Result<ViewPlan, ProjectError> {
         let Nodes { output, having, aggregate, filter } = nodes;
         let schema = super::event_schema(&self.source);
-        let (window, keys) = self.groups(&aggregate.group_expr, &schema)?;
+        let GroupBy { window, keys } = self.groups(&aggregate.group_expr, &schema)?;
         let aggregates = self.aggregates(&aggregate)?;
         let finished = FinishedNames { aggregate: &aggregate };
         let output: Vec<Expr> = output.into_iter().map(|expr| finished.rewrite(strip_alias(expr))).collect();
@@ -390,7 +412,7 @@ impl Planned<'_> {
         &self,
         groups: &[Expr],
         schema: &Arc<Schema>,
-    ) -> Result<(Option<(usize, Window, Expr)>, Vec<KeyColumn>), ProjectError> {
+    ) -> Result<GroupBy, ProjectError> {
         let schema = DFSchema::try_from(schema.clone()).map_err(|error| self.text.planning(&error))?;
         let (mut window, mut keys) = (None, Vec::new());
         for (position, group) in groups.iter().enumerate() {
@@ -402,12 +424,12 @@ impl Planned<'_> {
                         self.refuse_word(FUNCTION_NAME, cause, "write tumble(time, INTERVAL '1 minute')")
                     })?;
                     self.check_window_time(&args[0])?;
-                    window = Some((position, parsed, expr));
+                    window = Some(WindowColumn { window: parsed, expr, position });
                 }
                 None => keys.push(self.key(position, expr, &schema)?),
             }
         }
-        Ok((window, keys))
+        Ok(GroupBy { window, keys })
     }
 
     /// Windows are on event time: lateness and retention are told by it.
@@ -433,7 +455,10 @@ impl Planned<'_> {
         Ok(KeyColumn { name: format!("key_{position}"), data_type: canonical, expr, position })
     }
 
-    fn aggregates(&self, aggregate: &datafusion::logical_expr::Aggregate) -> Result<Vec<AggregateColumn>, ProjectError> {
+    fn aggregates(
+        &self,
+        aggregate: &datafusion::logical_expr::Aggregate,
+    ) -> Result<Vec<AggregateColumn>, ProjectError> {
         use datafusion::logical_expr::ExprSchemable;
         let mut columns = Vec::new();
         for expr in &aggregate.aggr_expr {
@@ -541,7 +566,9 @@ impl FinishedNames<'_> {
     fn rewrite(&self, expr: Expr) -> Expr {
         expr.transform(|node| match &node {
             Expr::Column(column) => match self.aggregate.schema.maybe_index_of_column(column) {
-                Some(position) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(super::finished_name(position))))),
+                Some(position) => {
+                    Ok(Transformed::yes(Expr::Column(Column::new_unqualified(super::finished_name(position)))))
+                }
                 None => Ok(Transformed::no(node)),
             },
             _ => Ok(Transformed::no(node)),

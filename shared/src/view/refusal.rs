@@ -59,6 +59,8 @@ fn check_select(select: &ast::Select) -> Result<(), Refusal> {
 fn check_table(table: &ast::TableFactor) -> Result<(), Refusal> {
     match table {
         ast::TableFactor::Table { .. } => Ok(()),
-        other => refuse(other.span(), "a view reads a source, not a subquery", "name a source of the project after FROM"),
+        other => {
+            refuse(other.span(), "a view reads a source, not a subquery", "name a source of the project after FROM")
+        }
     }
 }

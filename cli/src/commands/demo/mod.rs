@@ -35,7 +35,8 @@ pub async fn run(global: &Global, args: DemoArgs, output: Output) -> anyhow::Res
     };
     bundle::unpack(&dir).with_context(|| format!("cannot write the demo's project into {}", dir.display()))?;
     let loaded = LoadedProject::load(&Global { project: dir.clone(), ..global.clone() })?;
-    let bind = args.bind.unwrap_or_else(|| if args.once { "127.0.0.1:0".to_owned() } else { loaded.project.bind.clone() });
+    let bind =
+        args.bind.unwrap_or_else(|| if args.once { "127.0.0.1:0".to_owned() } else { loaded.project.bind.clone() });
     anabranch_serving::check_bind(&bind, api::key().as_deref())?;
     let mut parts = Parts::open(loaded, "demo").await?;
     let (listener, url) = bound(&mut parts, &bind).await?;
