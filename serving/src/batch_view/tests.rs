@@ -118,7 +118,8 @@ async fn a_look_up_reads_one_row_group_and_a_page_a_part() {
     let one = scan(view.first(&plan, minute.expr(&plan).unwrap(), None, 1001).unwrap()).await;
     assert_eq!((one.rows, one.groups_read), (1, 1), "{one:?}");
 
-    let after = GroupId::new(Pane(0), &anabranch_shared::key::encode(&[of_user.keys[0].1.clone()], 1).unwrap().get(0));
+    let key = anabranch_shared::key::encode(&[of_user.keys[0].1.clone()], 1).unwrap();
+    let after = GroupId::new(Pane(0), key.get(0));
     let page = scan(view.first(&plan, None, Some(&after), 1001).unwrap()).await;
     println!("page {page:?}");
     assert_eq!((page.rows, page.groups_pruned >= 12), (1001, true), "all before the cursor is pruned: {page:?}");

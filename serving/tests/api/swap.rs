@@ -32,16 +32,16 @@ async fn publish(world: &World, generation: u64) {
     world.record(Record::Promoted { view: "spend".into(), generation: Generation(generation) }).await;
     for old in world.catalog.load().await.unwrap().view("spend").obsolete() {
         retire(world, old).await;
+        std::fs::remove_dir_all(world.root.join(format!("views/spend/{old}"))).unwrap();
     }
 }
 
-/// As it is done in earnest: the record first, then everything that the generation had.
+/// As it is done in earnest: the record first, then the slots, and the batch view after them.
 async fn retire(world: &World, generation: Generation) {
     world.record(Record::Retired { view: "spend".into(), generation }).await;
     for partition in [Partition(0), Partition(1)] {
         world.store.remove(&Slot { view: "spend".into(), generation, partition }).await.unwrap();
     }
-    std::fs::remove_dir_all(world.root.join(format!("views/spend/{generation}"))).unwrap();
 }
 
 fn check(answer: &Value, rows: &Value) {

@@ -10,6 +10,8 @@
 mod finish;
 mod parse;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondT
 use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult};
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -292,7 +296,7 @@ impl PerEvent {
         keys: &[KeyColumn],
         aggregates: &[AggregateColumn],
     ) -> PlanResult<Self> {
-        let compile = |expr: &Expr| state.create_physical_expr(expr.clone(), events);
+        let compile = |expr: &Expr| compile(expr, events, state);
         Ok(Self {
             filter: filter.as_ref().map(compile).transpose()?,
             pane: window.as_ref().map(|window| compile(&window.expr)).transpose()?,
@@ -317,7 +321,7 @@ impl OnFinished {
         output: &mut [OutputColumn],
     ) -> PlanResult<Self> {
         let finished = DFSchema::try_from(schema.clone())?;
-        let compile = |expr: &Expr| state.create_physical_expr(expr.clone(), &finished);
+        let compile = |expr: &Expr| compile(expr, &finished, state);
         let having = having.map(compile).transpose()?;
         let exprs: Vec<_> = output.iter().map(|column| compile(&column.expr)).collect::<PlanResult<_>>()?;
         let mut fields = Vec::new();
@@ -327,6 +331,16 @@ impl OnFinished {
         }
         Ok(Self { schema, having, output: exprs, output_schema: Arc::new(Schema::new(fields)) })
     }
+}
+
+/// Some functions, such as `coalesce`, only exist until they are simplified into others.
+fn compile(expr: &Expr, schema: &DFSchema, state: &SessionState) -> PlanResult<Arc<dyn PhysicalExpr>> {
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(schema.clone()))
+        .with_config_options(state.config_options().clone())
+        .build();
+    let simplified = ExprSimplifier::new(context).simplify(expr.clone())?;
+    state.create_physical_expr(simplified, schema)
 }
 
 fn finished_schema(window: &Option<WindowColumn>, keys: &[KeyColumn], aggregates: &[AggregateColumn]) -> SchemaRef {

@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::*;
+use arrow::util::display::array_value_to_string;
+
+use super::*;
+use crate::groups::Groups;
+use crate::merge::Merge;
+use crate::project::Column;
+
+fn source() -> Source {
+    let columns = [("k", "VARCHAR"), ("n", "INT"), ("price", "DECIMAL(10,2)"), ("ts", "TIMESTAMP NOT NULL")];
+    Source {
+        name: "orders".into(),
+        topic: "orders".into(),
+        partitions: 1,
+        event_time: "ts".into(),
+        lateness_us: 0,
+        max_future_us: 0,
+        key: vec![],
+        columns: columns.iter().map(|(name, kind)| Column::parse(name, kind).unwrap()).collect(),
+    }
+}
+
+fn parse(sql: &str) -> Result<ViewPlan, ProjectError> {
+    ViewPlan::parse("v.sql", sql, &BTreeMap::from([("orders".to_owned(), source())]))
+}
+
+/// Four events: (a, 1, 1.10, 0 s), (a, NULL, 2.20, 59 s), (NULL, 3, NULL, 60 s), (b, -4, 4.40, -1 s).
+fn events(plan: &ViewPlan) -> RecordBatch {
+    let price = Decimal128Array::from(vec![Some(110), Some(220), None, Some(440)]);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec![Some("a"), Some("a"), None, Some("b")])),
+        Arc::new(Int32Array::from(vec![Some(1), None, Some(3), Some(-4)])),
+        Arc::new(price.with_precision_and_scale(10, 2).unwrap()),
+        Arc::new(TimestampMicrosecondArray::from(vec![0, 59_000_000, 60_000_000, -1_000_000])),
+    ];
+    RecordBatch::try_new(plan.event_schema.clone(), columns).unwrap()
+}
+
+/// The finished rows as text, by way of encoded states.
+fn rows(sql: &str) -> Vec<String> {
+    let plan = Arc::new(parse(sql).unwrap());
+    let mut groups = Groups::new(&plan);
+    groups.lift(&plan.lift(&events(&plan)).unwrap());
+    let mut merge = Merge::new(plan);
+    merge.add_rows(&groups.rows()).unwrap();
+    let answer = merge.finish().unwrap().rows;
+    let cell = |row: usize, column: &ArrayRef| array_value_to_string(column, row).unwrap();
+    let row = |row| answer.columns().iter().map(|column| cell(row, column)).collect::<Vec<_>>().join("|");
+    (0..answer.num_rows()).map(row).collect()
+}
+
+#[test]
+fn groups_come_sorted_by_key_with_null_first() {
+    let sql = "SELECT k, count(*) AS rows, count(n) AS n, sum(n * price) AS total FROM orders GROUP BY k";
+    assert_eq!(rows(sql), ["|1|1|", "a|2|1|1.10", "b|1|1|-17.60"]);
+}
+
+#[test]
+fn windows_are_half_open_and_named_by_their_bounds() {
+    let sql = "SELECT window_end, window_start, count(*) AS n FROM orders GROUP BY tumble(ts, INTERVAL '1 minute')";
+    assert_eq!(
+        rows(sql),
+        [
+            "1970-01-01T00:00:00|1969-12-31T23:59:00|1",
+            "1970-01-01T00:01:00|1970-01-01T00:00:00|2",
+            "1970-01-01T00:02:00|1970-01-01T00:01:00|1",
+        ]
+    );
+}
+
+#[test]
+fn expressions_run_before_and_after_the_aggregates() {
+    let sql = "SELECT upper(coalesce(k, 'none')) AS key, max(n) - min(n) AS spread, \
+               CASE WHEN sum(price) > 3 THEN 'much' ELSE 'little' END AS size, count(*) FILTER (WHERE n > 0) AS positive \
+               FROM orders WHERE ts >= TIMESTAMP '1969-01-01' GROUP BY upper(coalesce(k, 'none')) HAVING count(*) < 2";
+    assert_eq!(rows(sql), ["B|0|much|0", "NONE|0|little|1"]);
+}
+
+#[test]
+fn no_events_and_no_keys_give_no_row() {
+    assert_eq!(rows("SELECT count(*) AS n FROM orders WHERE n > 100"), Vec::<String>::new());
+    assert_eq!(rows("SELECT count(*) AS n, avg(price) AS mean FROM orders"), ["4|2.566667"]);
+}
+
+#[test]
+fn output_columns_know_what_they_are() {
+    let plan = parse("SELECT k AS who, window_start, window_end, k || '!' AS loud, count(*) AS n FROM orders GROUP BY k, tumble(ts, INTERVAL '1 day')");
+    let plan = plan.unwrap();
+    let roles: Vec<Role> = plan.output.iter().map(|column| column.role).collect();
+    assert_eq!(roles, [Role::Key(0), Role::WindowStart, Role::WindowEnd, Role::Value, Role::Value]);
+    assert_eq!(plan.keys[0].name, "who");
+    let names: Vec<_> = plan.batch_view_schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!(names, ["who", "_pane", "_state_0"]);
+}
+
+#[test]
+fn the_fingerprint_changes_with_whatever_changes_the_rows() {
+    let sql = "SELECT k, count(*) AS n FROM orders GROUP BY k";
+    let fingerprint = |sql: &str, change: fn(&mut Source)| {
+        let mut source = source();
+        change(&mut source);
+        ViewPlan::parse("v.sql", sql, &BTreeMap::from([("orders".to_owned(), source)])).unwrap().fingerprint
+    };
+    let same = fingerprint(sql, |_| ());
+    assert_eq!(same, fingerprint(sql, |_| ()));
+    assert_ne!(same, fingerprint("SELECT k, count(n) AS n FROM orders GROUP BY k", |_| ()));
+    assert_ne!(same, fingerprint(sql, |source| source.lateness_us = 1));
+}
+
+#[test]
+fn what_a_view_cannot_have_is_refused_with_the_next_step() {
+    for (sql, words) in [
+        ("SELECT k AS k FROM orders", "aggregates"),
+        ("SELECT DISTINCT k, count(*) AS n FROM orders GROUP BY k", "DISTINCT"),
+        ("SELECT k, count(*) AS n FROM orders GROUP BY k ORDER BY k", "ORDER BY"),
+        ("SELECT k, count(*) AS n FROM orders GROUP BY k LIMIT 1", "LIMIT"),
+        ("SELECT count(*) AS n FROM (SELECT 1) AS x", "subquery"),
+        ("WITH x AS (SELECT 1) SELECT count(*) AS n FROM orders", "WITH"),
+        ("SELECT count(*) AS n FROM orders UNION SELECT 1 AS n", "UNION"),
+        ("SELECT k, count(*) AS n FROM orders GROUP BY ROLLUP (k)", ""),
+        ("SELECT window_start, count(*) AS n FROM orders", "window"),
+        ("SELECT count(*) AS n FROM orders GROUP BY tumble(ts, INTERVAL '1 month')", "months"),
+        ("SELECT count(*) AS n FROM orders GROUP BY tumble(ts, INTERVAL '0 minutes')", "positive"),
+        ("SELECT count(*) AS n FROM orders GROUP BY CAST(n AS DOUBLE)", "cannot be a key"),
+        ("SELECT sum(k) AS n FROM orders", "sum"),
+        ("SELECT count(*) AS n, count(k) AS n FROM orders", "two columns"),
+        ("DROP TABLE orders", "one SELECT"),
+        ("SELECT count(*) AS n FROM orders; SELECT 1", "2 statements"),
+    ] {
+        let error = parse(sql).expect_err(sql);
+        assert!(error.to_string().contains(words) && !error.help.is_empty(), "{sql}: {error}");
+    }
+}
