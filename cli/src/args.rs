@@ -39,8 +39,8 @@ pub enum Command {
     Check,
     /// Run the whole platform on bundled real data
     Demo(DemoArgs),
-    /// Run everything in one process: archive, speed and the API
-    Dev(ServeArgs),
+    /// Run everything in one process: archive, speed, the API and, with a schedule, batch
+    Dev(DevArgs),
     /// Write files into the log: CSV, NDJSON or Parquet
     Ingest(IngestArgs),
     /// Copy the log into the archive
@@ -101,6 +101,15 @@ pub struct ServeArgs {
     pub bind: Option<String>,
 }
 
+#[derive(Clone, Debug, Default, Args)]
+pub struct DevArgs {
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Run batch at the times of this cron expression (UTC), for example "0 2 * * *"
+    #[arg(long, value_name = "CRON")]
+    pub schedule: Option<String>,
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct IngestArgs {
     /// Source of the project
@@ -113,7 +122,7 @@ pub struct IngestArgs {
     pub resume: bool,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct BatchArgs {
     /// Recompute from the whole archive, even where the previous batch view could be continued
     #[arg(long)]

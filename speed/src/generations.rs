@@ -19,6 +19,8 @@ use crate::slot::SlotFold;
 pub struct Folded {
     pub record: GenerationRecord,
     pub plan: Arc<ViewPlan>,
+    /// Whether answers come from it now.
+    pub serving: bool,
 }
 
 /// The serving generation and the candidate of each view whose source is `source`.
@@ -28,7 +30,8 @@ pub fn folded(catalog: &Catalog, source: &str, views: &[String]) -> Result<Vec<F
         let generations = catalog.view(view);
         for record in generations.serving().into_iter().chain(generations.candidate()) {
             if record.definition.source.name == source {
-                folded.push(Folded { plan: plan_of(record)?, record: record.clone() });
+                let serving = generations.serving == Some(record.generation);
+                folded.push(Folded { plan: plan_of(record)?, record: record.clone(), serving });
             }
         }
     }

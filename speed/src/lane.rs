@@ -4,11 +4,11 @@
 //! all of them. A generation that has to catch up from its cut gets a lane of its own beside the
 //! live one; where it meets another lane, its slots change over and its reading ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anabranch_shared::log::{Chunk, Log, LogError, LogReader};
-use anabranch_shared::position::{CutPoint, Offset, Partition};
+use anabranch_shared::position::{CutPoint, Generation, Offset, Partition};
 
 use crate::slot::SlotFold;
 
@@ -48,7 +48,11 @@ impl Lane {
 
 /// All lanes of a source.
 #[derive(Default)]
-pub struct Lanes(pub Vec<Lane>);
+pub struct Lanes {
+    pub lanes: Vec<Lane>,
+    /// Candidates that cannot catch up, because the log no longer has what they need.
+    pub given_up: BTreeSet<(String, Generation)>,
+}
 
 impl Lanes {
     /// Gives each slot a place: in a lane that stands at its offset, else in a new lane.
@@ -56,7 +60,7 @@ impl Lanes {
         let mut planned: Vec<BTreeMap<Partition, Vec<SlotFold>>> = Vec::new();
         for slot in slots {
             let partition = slot.slot.partition;
-            if let Some(lane) = self.0.iter_mut().find(|lane| lane.point(partition) == Some(slot.point())) {
+            if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.point(partition) == Some(slot.point())) {
                 lane.slots.entry(partition).or_default().push(slot);
                 continue;
             }
@@ -70,39 +74,39 @@ impl Lanes {
         }
         for slots in planned {
             let from: BTreeMap<Partition, Offset> = slots.iter().map(|(p, slots)| (*p, slots[0].next())).collect();
-            self.0.push(Lane { reader: log.reader(topic, &from).await?, slots });
+            self.lanes.push(Lane { reader: log.reader(topic, &from).await?, slots });
         }
         Ok(())
     }
 
     /// The nearest offset ahead of `next` at which another lane stands in this partition.
     pub fn meeting_point(&self, lane: usize, partition: Partition, next: Offset) -> Option<Offset> {
-        let others = self.0.iter().enumerate().filter(|(index, _)| *index != lane);
+        let others = self.lanes.iter().enumerate().filter(|(index, _)| *index != lane);
         others.filter_map(|(_, other)| Some(other.point(partition)?.next)).filter(|other| *other > next).min()
     }
 
     /// Moves the slots of `lane` in `partition` to another lane that stands at the same offset.
     pub fn join(&mut self, lane: usize, partition: Partition) -> Result<(), LogError> {
-        let Some(point) = self.0[lane].point(partition) else { return Ok(()) };
+        let Some(point) = self.lanes[lane].point(partition) else { return Ok(()) };
         let meets = |(index, other): (usize, &Lane)| {
             let at = other.point(partition)?;
             (index != lane && at.next == point.next).then_some((index, at))
         };
-        let Some((other, at)) = self.0.iter().enumerate().find_map(meets) else { return Ok(()) };
+        let Some((other, at)) = self.lanes.iter().enumerate().find_map(meets) else { return Ok(()) };
         assert_eq!(at, point, "lateness is a function of the log, so it is equal at equal offsets");
-        let slots = self.0[lane].leave(partition)?;
-        self.0[other].slots.get_mut(&partition).expect("the lane stands in this partition").extend(slots);
+        let slots = self.lanes[lane].leave(partition)?;
+        self.lanes[other].slots.get_mut(&partition).expect("the lane stands in this partition").extend(slots);
         Ok(())
     }
 
     /// Ends lanes that feed nobody.
     pub fn sweep(&mut self) {
-        self.0.retain(|lane| !lane.slots.is_empty());
+        self.lanes.retain(|lane| !lane.slots.is_empty());
     }
 
     /// Every slot of every lane.
     pub fn slots(&self) -> impl Iterator<Item = &SlotFold> {
-        self.0.iter().flat_map(|lane| lane.slots.values().flatten())
+        self.lanes.iter().flat_map(|lane| lane.slots.values().flatten())
     }
 }
 

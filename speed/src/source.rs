@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::log::Chunk;
+use anabranch_shared::log::{Bounds, Chunk, LogError};
 use anabranch_shared::position::Partition;
 use anabranch_shared::project::Source;
 use anabranch_shared::realtime::{Progress, Slot};
@@ -21,6 +21,8 @@ use crate::generations::{Folded, folded, genesis, promote_caught_up, retire_obso
 use crate::job::{SpeedOptions, SpeedParts};
 use crate::lane::{Lanes, truncate};
 use crate::slot::SlotFold;
+
+type LogBounds = BTreeMap<Partition, Bounds>;
 
 /// Runs on a thread of its own, because reading the log blocks; the store and the catalog are
 /// asked through `runtime`.
@@ -91,51 +93,79 @@ impl SourceJob {
     /// Brings the lanes in line with the catalog: promotes who has caught up, drops generations
     /// that are no longer wanted and takes up new ones.
     async fn refresh(&self, lanes: &mut Lanes) -> Result<(), SpeedError> {
-        let partitions: Vec<Partition> = self.parts.log.bounds(&self.source.topic).await?.into_keys().collect();
+        let bounds = self.parts.log.bounds(&self.source.topic).await?;
+        let partitions: Vec<Partition> = bounds.keys().copied().collect();
         for view in self.views.keys() {
             if promote_caught_up(self.parts.catalog.as_ref(), view, lanes.slots()).await? {
                 info!("view '{view}': the new generation has caught up and answers from now on");
-                retire_obsolete(self.parts.catalog.as_ref(), self.parts.store.as_ref(), view, &partitions).await?;
             }
+            retire_obsolete(self.parts.catalog.as_ref(), self.parts.store.as_ref(), view, &partitions).await?;
         }
         let names: Vec<String> = self.views.keys().cloned().collect();
         let wanted = folded(&self.parts.catalog.load().await?, &self.source.name, &names)?;
         let is_wanted = |slot: &SlotFold| {
             wanted.iter().any(|f| f.record.view == slot.slot.view && f.record.generation == slot.slot.generation)
         };
-        for lane in &mut lanes.0 {
+        for lane in &mut lanes.lanes {
             lane.retain(is_wanted)?;
         }
         lanes.sweep();
-        self.take_up(lanes, &wanted, &partitions).await
+        self.take_up(lanes, &wanted, &bounds).await
     }
 
     /// Acquires the slots of generations that are not folded yet, and of partitions added since.
-    async fn take_up(&self, lanes: &mut Lanes, wanted: &[Folded], partitions: &[Partition]) -> Result<(), SpeedError> {
+    async fn take_up(&self, lanes: &mut Lanes, wanted: &[Folded], bounds: &LogBounds) -> Result<(), SpeedError> {
         let mut slots = Vec::new();
-        for Folded { record, plan } in wanted {
-            for partition in partitions {
-                let (view, generation) = (record.view.clone(), record.generation);
-                let slot = Slot { view, generation, partition: *partition };
-                if lanes.slots().any(|folded| folded.slot == slot) {
-                    continue;
+        let given_up = |folded: &&Folded| {
+            let (view, generation) = (&folded.record.view, folded.record.generation);
+            lanes.given_up.contains(&(view.clone(), generation))
+        };
+        let hopeful: Vec<&Folded> = wanted.iter().filter(|folded| !given_up(folded)).collect();
+        for folded in hopeful {
+            match self.acquire(lanes, folded, bounds).await {
+                Ok(acquired) => slots.extend(acquired),
+                // A candidate that can no longer catch up must not stop the one that answers.
+                Err(SpeedError::Log(error @ LogError::Expired { .. })) if !folded.serving => {
+                    let (view, generation) = (&folded.record.view, folded.record.generation);
+                    warn!("view '{view}' generation {generation} cannot catch up and will not take over: {error}");
+                    lanes.given_up.insert((view.clone(), generation));
                 }
-                let progress = self.parts.store.acquire(&slot, record.cut.point(*partition)).await?;
-                info!("{slot}: folding from offset {}", progress.point.next);
-                slots.push(SlotFold::new(slot, plan.clone(), progress));
+                Err(error) => return Err(error),
             }
         }
         Ok(lanes.place(self.parts.log.as_ref(), &self.source.topic, slots).await?)
     }
 
+    /// The slots of one generation that are not folded yet.
+    async fn acquire(&self, lanes: &Lanes, folded: &Folded, bounds: &LogBounds) -> Result<Vec<SlotFold>, SpeedError> {
+        let (record, mut slots) = (&folded.record, Vec::new());
+        for (partition, bounds) in bounds {
+            let slot = Slot { view: record.view.clone(), generation: record.generation, partition: *partition };
+            if lanes.slots().any(|folded| folded.slot == slot) {
+                continue;
+            }
+            let progress = self.parts.store.acquire(&slot, record.cut.point(*partition)).await?;
+            let (wanted, start) = (progress.point.next, bounds.start);
+            if wanted < start {
+                let topic = self.source.topic.clone();
+                return Err(LogError::Expired { topic, partition: *partition, wanted, start }.into());
+            }
+            slots.push(SlotFold::new(slot, folded.plan.clone(), progress));
+        }
+        for slot in &slots {
+            info!("{}: folding from offset {}", slot.slot, slot.next());
+        }
+        Ok(slots)
+    }
+
     /// Reads and folds once in every lane. Waits for events only when nobody has to catch up.
     fn round(&self, lanes: &mut Lanes) -> Result<(), SpeedError> {
-        let wait = if lanes.0.len() > 1 { Duration::ZERO } else { self.options.poll_wait };
-        if lanes.0.is_empty() {
+        let wait = if lanes.lanes.len() > 1 { Duration::ZERO } else { self.options.poll_wait };
+        if lanes.lanes.is_empty() {
             self.sleep(self.options.poll_wait);
         }
-        for index in 0..lanes.0.len() {
-            let chunks = lanes.0[index].poll(self.options.max_events, wait)?;
+        for index in 0..lanes.lanes.len() {
+            let chunks = lanes.lanes[index].poll(self.options.max_events, wait)?;
             let mut commits = Vec::new();
             for chunk in chunks {
                 commits.extend(self.lift(lanes, index, chunk)?);
@@ -157,7 +187,7 @@ impl SourceJob {
         chunk: Chunk,
     ) -> Result<Option<(Partition, Vec<Progress>)>, SpeedError> {
         let partition = chunk.partition;
-        let Some(from) = lanes.0[index].point(partition) else { return Ok(None) };
+        let Some(from) = lanes.lanes[index].point(partition) else { return Ok(None) };
         let chunk = match lanes.meeting_point(index, partition, from.next) {
             Some(end) => truncate(chunk, end),
             None => chunk,
@@ -168,7 +198,7 @@ impl SourceJob {
         let decode = |error| SpeedError::Decode { topic: self.source.topic.clone(), error };
         let judged = JudgedEvents::of_chunk(&self.source, &self.decoder, &chunk, from).map_err(decode)?;
         let applied = judged.applied().map_err(decode)?;
-        let slots = lanes.0[index].slots.get_mut(&partition).expect("the lane stands in this partition");
+        let slots = lanes.lanes[index].slots.get_mut(&partition).expect("the lane stands in this partition");
         let progress = slots.iter_mut().map(|slot| slot.lift(&judged, &applied)).collect::<Result<_, _>>()?;
         Ok(Some((partition, progress)))
     }
@@ -183,7 +213,7 @@ impl SourceJob {
         let store = self.parts.store.as_ref();
         let max_bytes = self.options.max_state_bytes;
         let mut pending = Vec::new();
-        for (partition, slots) in &mut lanes.0[index].slots {
+        for (partition, slots) in &mut lanes.lanes[index].slots {
             let Some((_, progress)) = commits.iter().find(|(committed, _)| committed == partition) else { continue };
             pending.extend(
                 slots.iter_mut().zip(progress).map(|(slot, progress)| commit(store, slot, *progress, max_bytes)),

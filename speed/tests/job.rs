@@ -43,6 +43,7 @@ const USERS: &str = "SELECT uid, max(ts) AS seen, sum(weight) AS weight FROM ord
 
 struct World {
     _dir: tempfile::TempDir,
+    log: EmbeddedLog,
     parts: SpeedParts,
     options: SpeedOptions,
     sent: u64,
@@ -53,8 +54,9 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let project = Project::parse("anabranch.toml", PROJECT).unwrap();
         let view = |sql| Arc::new(ViewPlan::parse("view.sql", sql, &project.sources).unwrap());
+        let log = EmbeddedLog::open(dir.path().join("log.redb")).unwrap();
         let parts = SpeedParts {
-            log: Arc::new(EmbeddedLog::open(dir.path().join("log.redb")).unwrap()),
+            log: Arc::new(log.clone()),
             store: Arc::new(EmbeddedStore::open(dir.path().join("realtime.redb")).unwrap()),
             catalog: Arc::new(ObjectCatalog::new(Arc::new(InMemory::new()), "")),
             views: BTreeMap::from([("spend".to_owned(), view(SPEND)), ("users".to_owned(), view(USERS))]),
@@ -65,7 +67,7 @@ impl World {
             max_state_bytes: 20_000,
             ..SpeedOptions::default()
         };
-        Self { _dir: dir, parts, options, sent: 0 }
+        Self { _dir: dir, log, parts, options, sent: 0 }
     }
 
     fn start(&self) -> (watch::Sender<bool>, JoinHandle<Result<(), SpeedError>>) {
@@ -156,6 +158,26 @@ impl World {
         }
     }
 
+    /// Publishes a generation of every view whose batch view, left out here, ends at `cut`.
+    async fn publish(&self, generation: u64, cut: &Cut) {
+        for (view, plan) in &self.parts.views {
+            let record = GenerationRecord {
+                view: view.clone(),
+                generation: Generation(generation),
+                road: Road::Batch,
+                definition: plan.definition.clone(),
+                fingerprint: plan.fingerprint.clone(),
+                cut: cut.clone(),
+                archive_version: None,
+                batch_view: None,
+                rows: 0,
+                promote: true,
+            };
+            let next = self.parts.catalog.load().await.unwrap().next;
+            assert!(self.parts.catalog.append(next, &Record::Published(Box::new(record))).await.unwrap());
+        }
+    }
+
     async fn serving(&self, view: &str) -> Option<Generation> {
         self.parts.catalog.load().await.unwrap().view(view).serving
     }
@@ -194,22 +216,7 @@ async fn a_new_generation_catches_up_from_its_cut_and_takes_over() {
             world.expected(plan, partition, CutPoint::default(), Offset(100 + u64::from(partition.0))).await;
         cut.0.insert(partition, point);
     }
-    for (view, plan) in &world.parts.views {
-        let record = GenerationRecord {
-            view: view.clone(),
-            generation: Generation(2),
-            road: Road::Batch,
-            definition: plan.definition.clone(),
-            fingerprint: plan.fingerprint.clone(),
-            cut: cut.clone(),
-            archive_version: None,
-            batch_view: None,
-            rows: 0,
-            promote: true,
-        };
-        let next = world.parts.catalog.load().await.unwrap().next;
-        assert!(world.parts.catalog.append(next, &Record::Published(Box::new(record))).await.unwrap());
-    }
+    world.publish(2, &cut).await;
     world.send(300).await;
     world.caught_up(2).await;
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -247,4 +254,23 @@ async fn a_second_job_fences_the_first() {
     world.check(1, &Cut::default()).await;
     stop.send_replace(true);
     second.await.unwrap().unwrap();
+}
+
+/// A candidate whose cut lies below what retention has left cannot catch up: the generation that
+/// answers goes on, and is not replaced by one with a hole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_that_retention_has_overtaken_is_given_up() {
+    let mut world = World::new();
+    let (stop, job) = world.start();
+    world.send(600).await;
+    world.caught_up(1).await;
+    world.log.trim("orders", Partition(1), Offset(150)).await.unwrap();
+    world.publish(2, &Cut::default()).await;
+    world.send(300).await;
+    world.caught_up(1).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(world.serving("spend").await, Some(Generation(1)));
+    assert!(!job.is_finished(), "the speed job goes on");
+    stop.send_replace(true);
+    job.await.unwrap().unwrap();
 }

@@ -19,6 +19,8 @@ use crate::shutdown;
 
 /// Rows in one Delta commit: large enough for good Parquet files, small enough to hold in memory.
 const MAX_ROWS_PER_COMMIT: usize = 500_000;
+/// Tries at an archive that another process writes, too.
+const MAX_TRIES: u32 = 10;
 /// Time between looks at the log: one small Delta commit each while events come in.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -55,7 +57,14 @@ pub async fn archive_all(parts: &Parts) -> anyhow::Result<BTreeMap<String, Archi
 /// Brings the archive of one source up to the end of its log.
 pub async fn archive_source(parts: &Parts, source: &Source) -> anyhow::Result<ArchiveRun> {
     parts.log.ensure_topic(&source.topic, source.partitions).await?;
-    Ok(archive_to_end(parts.log.as_ref(), source, &parts.root, MAX_ROWS_PER_COMMIT).await?)
+    let mut tries = 1;
+    loop {
+        match archive_to_end(parts.log.as_ref(), source, &parts.root, MAX_ROWS_PER_COMMIT).await {
+            // Another archiver was faster: what it has archived is not archived again.
+            Err(error) if error.is_transient() && tries < MAX_TRIES => tries += 1,
+            ended => return Ok(ended?),
+        }
+    }
 }
 
 /// Keeps the archives of all sources near the end of their logs until shutdown.

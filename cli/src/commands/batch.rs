@@ -31,8 +31,7 @@ pub async fn run(global: &Global, args: BatchArgs, output: Output) -> anyhow::Re
     if let Some(view) = &args.view {
         super::known_view(&loaded.project, view)?;
     }
-    let schedule = args.schedule.as_deref().map(str::parse::<Schedule>).transpose();
-    let schedule = schedule.map_err(|error| super::BadInput(error.to_string()))?;
+    let schedule = args.schedule.as_deref().map(schedule).transpose()?;
     let parts = Parts::open(loaded, "batch").await?;
     match schedule {
         None => print(&run_once(&parts, &args).await?, output),
@@ -45,6 +44,11 @@ pub async fn run(global: &Global, args: BatchArgs, output: Output) -> anyhow::Re
             Ok(())
         }
     }
+}
+
+/// Parses a cron expression.
+pub fn schedule(text: &str) -> Result<Schedule, super::BadInput> {
+    text.parse::<Schedule>().map_err(|error| super::BadInput(error.to_string()))
 }
 
 /// Archives, recomputes and publishes every Lambda view, or the one that is named.

@@ -9,8 +9,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::archive::follow_all;
+use super::batch;
 use crate::api;
-use crate::args::{Global, ServeArgs};
+use crate::args::{BatchArgs, DevArgs, Global, ServeArgs};
 use crate::parts::Parts;
 use crate::project::LoadedProject;
 use crate::shutdown;
@@ -23,13 +24,23 @@ pub async fn run(global: &Global, args: ServeArgs) -> anyhow::Result<()> {
     Ok(anabranch_serving::serve(listener, router(api::serving(&parts)), stopped).await?)
 }
 
-/// Archive, speed layer and API in one process.
-pub async fn dev(global: &Global, args: ServeArgs) -> anyhow::Result<()> {
-    let (mut parts, bind) = open(global, &args, "dev").await?;
+/// Archive, speed layer, API and scheduled batch in one process.
+pub async fn dev(global: &Global, args: DevArgs) -> anyhow::Result<()> {
+    let schedule = args.schedule.as_deref().map(batch::schedule).transpose()?;
+    let (mut parts, bind) = open(global, &args.serve, "dev").await?;
     let (listener, url) = bound(&mut parts, &bind).await?;
     let (stop, stopped) = shutdown::on_signal()?;
     eprintln!("everything runs; API at {url}; Ctrl-C stops");
-    run_all(Arc::new(parts), listener, stop, stopped).await
+    let parts = Arc::new(parts);
+    let nightly = async {
+        if let Some(schedule) = schedule {
+            schedule
+                .run(stopped.clone(), || async { batch::run_once(&parts, &BatchArgs::default()).await.map(|_| ()) })
+                .await;
+        }
+    };
+    let (ended, ()) = tokio::join!(run_all(parts.clone(), listener, stop, stopped.clone()), nightly);
+    ended
 }
 
 async fn open(global: &Global, args: &ServeArgs, command: &str) -> anyhow::Result<(Parts, String)> {

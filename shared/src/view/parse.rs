@@ -408,11 +408,7 @@ impl Planned<'_> {
     }
 
     /// The window with its time, and the keys.
-    fn groups(
-        &self,
-        groups: &[Expr],
-        schema: &Arc<Schema>,
-    ) -> Result<GroupBy, ProjectError> {
+    fn groups(&self, groups: &[Expr], schema: &Arc<Schema>) -> Result<GroupBy, ProjectError> {
         let schema = DFSchema::try_from(schema.clone()).map_err(|error| self.text.planning(&error))?;
         let (mut window, mut keys) = (None, Vec::new());
         for (position, group) in groups.iter().enumerate() {

@@ -87,7 +87,9 @@ fn no_events_and_no_keys_give_no_row() {
 
 #[test]
 fn output_columns_know_what_they_are() {
-    let plan = parse("SELECT k AS who, window_start, window_end, k || '!' AS loud, count(*) AS n FROM orders GROUP BY k, tumble(ts, INTERVAL '1 day')");
+    let plan = parse(
+        "SELECT k AS who, window_start, window_end, k || '!' AS loud, count(*) AS n FROM orders GROUP BY k, tumble(ts, INTERVAL '1 day')",
+    );
     let plan = plan.unwrap();
     let roles: Vec<Role> = plan.output.iter().map(|column| column.role).collect();
     assert_eq!(roles, [Role::Key(0), Role::WindowStart, Role::WindowEnd, Role::Value, Role::Value]);

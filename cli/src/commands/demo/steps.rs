@@ -101,7 +101,7 @@ impl Steps {
     /// Archive, recompute, publish, and wait for the swap.
     async fn batch(&self, step: &str, full: bool) -> anyhow::Result<()> {
         let archived = archive::archive_source(&self.parts, &self.source).await?;
-        let args = BatchArgs { full, view: None, no_promote: false, schedule: None };
+        let args = BatchArgs { full, ..BatchArgs::default() };
         let views = batch::run_once(&self.parts, &args).await?;
         for run in &views {
             self.swapped(&run.view, run.generation).await?;
