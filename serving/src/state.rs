@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anabranch_shared::catalog::CatalogStore;
-use anabranch_shared::log::{Bounds, Log, LogError};
+use anabranch_shared::log::{Bounds, Log};
 use anabranch_shared::position::Partition;
 use anabranch_shared::project::{Source, ViewConfig};
 use anabranch_shared::realtime::RealtimeStore;
@@ -62,7 +62,7 @@ impl Serving {
         }
     }
 
-    /// Bounds of the topic's partitions, at most [`BOUNDS_AGE`] old; none while it does not exist.
+    /// Bounds of the topic's partitions, at most [`BOUNDS_AGE`] old.
     pub(crate) async fn bounds(&self, topic: &str) -> Result<SharedBounds, Failure> {
         if let Some((read, bounds)) = self.bounds.lock().unwrap_or_else(PoisonError::into_inner).get(topic)
             && read.elapsed() < BOUNDS_AGE
@@ -70,11 +70,8 @@ impl Serving {
             return Ok(bounds.clone());
         }
         let read = Instant::now();
-        let bounds = match self.parts.log.bounds(topic).await {
-            Ok(bounds) => Arc::new(bounds),
-            Err(LogError::UnknownTopic { .. }) => SharedBounds::default(),
-            Err(error) => return Err(error.into()),
-        };
+        // A topic that is gone is an error: without it nobody knows which partitions there are.
+        let bounds = Arc::new(self.parts.log.bounds(topic).await?);
         let mut cache = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         cache.insert(topic.to_owned(), (read, bounds.clone()));
         Ok(bounds)

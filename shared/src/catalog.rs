@@ -169,9 +169,9 @@ impl Catalog {
         if view.serving != Some(generation) {
             view.previous = view.serving.replace(generation);
         }
-        if view.candidate == Some(generation) {
-            view.candidate = None;
-        }
+        // Whoever was to take over was to take over from the one that answered before: after a
+        // rollback it must not come back by itself.
+        view.candidate = None;
     }
 
     fn retire(&mut self, view: &str, generation: Generation) {

@@ -22,7 +22,7 @@ pub enum LogError {
     /// Retention removed events that were still wanted: going on would lose them silently.
     #[error(
         "topic '{topic}' partition {partition}: offsets {wanted}..{start} were removed by retention before they were \
-         read; rebuild the view from the archive with `anabranch batch` or `anabranch replay`"
+         read; what the archive holds of them `anabranch batch` and `anabranch replay` can rebuild, the rest is lost"
     )]
     Expired { topic: String, partition: Partition, wanted: Offset, start: Offset },
     /// The stored offset lies beyond the end: the topic was deleted and made anew, or truncated.

@@ -2,7 +2,7 @@ use anabranch_shared::aggregate::StateError;
 use anabranch_shared::archive::HistoryError;
 use anabranch_shared::catalog::CatalogError;
 use anabranch_shared::log::LogError;
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_shared::position::{Generation, Offset, Partition};
 use anabranch_shared::project::ProjectError;
 use anabranch_shared::realtime::{Slot, StoreError};
 
@@ -20,6 +20,12 @@ pub enum SpeedError {
     /// The stored definition of a generation no longer parses: another version wrote it.
     #[error("the stored definition of view '{view}': {error}")]
     Definition { view: String, error: ProjectError },
+    /// Going on would fold the generation's states with events that were judged or read otherwise.
+    #[error(
+        "view '{view}': the source's {what} differs from what generation {generation} was built with; restore it, or \
+         declare the changed source and the view under new names"
+    )]
+    SourceChanged { view: String, generation: Generation, what: &'static str },
     #[error("{slot}: {error}; drop the generation and rebuild it with `anabranch replay`")]
     State { slot: Slot, error: StateError },
     #[error("evaluating view '{view}' on events from offset {offset} of partition {partition}: {error}")]

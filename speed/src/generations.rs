@@ -23,16 +23,19 @@ pub struct Folded {
     pub serving: bool,
 }
 
-/// The serving generation and the candidate of each view whose source is `source`.
-pub fn folded(catalog: &Catalog, source: &str, views: &[String]) -> Result<Vec<Folded>, SpeedError> {
+/// The serving generation and the candidate of each view. Fails if one of them was built over
+/// another declaration of the source than the view has now: its events would be read, or judged,
+/// otherwise than those in its states.
+pub fn folded(catalog: &Catalog, views: &BTreeMap<String, Arc<ViewPlan>>) -> Result<Vec<Folded>, SpeedError> {
     let mut folded = Vec::new();
-    for view in views {
+    for (view, plan) in views {
         let generations = catalog.view(view);
         for record in generations.serving().into_iter().chain(generations.candidate()) {
-            if record.definition.source.name == source {
-                let serving = generations.serving == Some(record.generation);
-                folded.push(Folded { plan: plan_of(record)?, record: record.clone(), serving });
+            if let Some(what) = record.definition.source.difference(&plan.definition.source) {
+                return Err(SpeedError::SourceChanged { view: view.clone(), generation: record.generation, what });
             }
+            let serving = generations.serving == Some(record.generation);
+            folded.push(Folded { plan: plan_of(record)?, record: record.clone(), serving });
         }
     }
     Ok(folded)

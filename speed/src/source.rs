@@ -13,7 +13,7 @@ use anabranch_shared::view::ViewPlan;
 use futures::future::try_join_all;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::SpeedError;
 use crate::commit::commit;
@@ -85,7 +85,11 @@ impl SourceJob {
         log.ensure_topic(&self.source.topic, self.source.partitions).await?;
         let bounds = log.bounds(&self.source.topic).await?;
         for (view, plan) in &self.views {
-            genesis(self.parts.catalog.as_ref(), view, plan, &bounds).await?;
+            match genesis(self.parts.catalog.as_ref(), view, plan, &bounds).await {
+                // Batch or replay may still give it a beginning; the other views go on.
+                Err(SpeedError::Log(error @ LogError::Expired { .. })) => warn!("view '{view}' cannot begin: {error}"),
+                begun => begun?,
+            }
         }
         Ok(())
     }
@@ -101,10 +105,11 @@ impl SourceJob {
             }
             retire_obsolete(self.parts.catalog.as_ref(), self.parts.store.as_ref(), view, &partitions).await?;
         }
-        let names: Vec<String> = self.views.keys().cloned().collect();
-        let wanted = folded(&self.parts.catalog.load().await?, &self.source.name, &names)?;
+        let wanted = folded(&self.parts.catalog.load().await?, &self.views)?;
+        let given_up = lanes.given_up.clone();
         let is_wanted = |slot: &SlotFold| {
-            wanted.iter().any(|f| f.record.view == slot.slot.view && f.record.generation == slot.slot.generation)
+            let same = |f: &Folded| f.record.view == slot.slot.view && f.record.generation == slot.slot.generation;
+            wanted.iter().any(same) && !given_up.contains(&(slot.slot.view.clone(), slot.slot.generation))
         };
         for lane in &mut lanes.lanes {
             lane.retain(is_wanted)?;
@@ -199,7 +204,23 @@ impl SourceJob {
         let judged = JudgedEvents::of_chunk(&self.source, &self.decoder, &chunk, from).map_err(decode)?;
         let applied = judged.applied().map_err(decode)?;
         let slots = lanes.lanes[index].slots.get_mut(&partition).expect("the lane stands in this partition");
-        let progress = slots.iter_mut().map(|slot| slot.lift(&judged, &applied)).collect::<Result<_, _>>()?;
+        let (mut lifted, mut progress) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
+        for mut slot in std::mem::take(slots) {
+            match slot.lift(&judged, &applied) {
+                Ok(advanced) => {
+                    lifted.push(slot);
+                    progress.push(advanced);
+                }
+                // A view that cannot digest an event stands still, at offsets that answers name;
+                // the others go on.
+                Err(failed @ SpeedError::Evaluate { .. }) => {
+                    error!("{failed}; the view stands still until its SQL is mended and rebuilt");
+                    lanes.given_up.insert((slot.slot.view.clone(), slot.slot.generation));
+                }
+                Err(failed) => return Err(failed),
+            }
+        }
+        *slots = lifted;
         Ok(Some((partition, progress)))
     }
 

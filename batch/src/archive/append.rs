@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anabranch_shared::archive::{OFFSET, PARTITION, VERDICT, schema};
 use anabranch_shared::event::{JudgedEvents, Verdict};
 use anabranch_shared::log::Chunk;
-use anabranch_shared::position::{Cut, CutPoint, Offset, Partition};
+use anabranch_shared::position::{Cut, Offset, Partition};
 use anabranch_shared::realtime::Outcomes;
 use arrow::array::{ArrayRef, BinaryBuilder, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::SchemaRef;
@@ -46,14 +46,6 @@ impl<'a> Append<'a> {
         let schema = Arc::new(all.project(&files).expect("these columns are there"));
         let cut = archive.cut.clone();
         Self { archive, schema, writers: BTreeMap::new(), cut, outcomes: Outcomes::default() }
-    }
-
-    /// Lets a partition that the archive does not know begin at `start`, because the log no longer
-    /// has what came before.
-    pub fn begin_at(&mut self, partition: Partition, start: Offset) -> Result<()> {
-        self.check_chain(partition, self.archive.cut.next(partition), Offset(0))?;
-        self.cut.0.insert(partition, CutPoint { next: start, max_event_time: None });
-        Ok(())
     }
 
     /// Adds a judged chunk; `chunk` has its bytes. Fails with [`Error::Unchained`] when it does not

@@ -110,7 +110,7 @@ impl Archive {
         let stored = state.metadata().configuration().get(SOURCE_PROPERTY);
         let stored: Option<Source> = stored.and_then(|json| serde_json::from_str(json).ok());
         let what = match &stored {
-            Some(stored) => changed(stored, &self.source),
+            Some(stored) => stored.difference(&self.source),
             None => Some("its form"),
         };
         match what {
@@ -122,18 +122,6 @@ impl Archive {
             }),
         }
     }
-}
-
-/// What decides the archive's rows and differs; how events are spread over partitions does not.
-fn changed(stored: &Source, declared: &Source) -> Option<&'static str> {
-    let checks = [
-        (stored.topic == declared.topic, "topic"),
-        (stored.event_time == declared.event_time, "event_time"),
-        (stored.lateness_us == declared.lateness_us, "lateness"),
-        (stored.max_future_us == declared.max_future_us, "max_future"),
-        (stored.columns == declared.columns, "columns"),
-    ];
-    checks.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
 }
 
 fn folder(root: &Path, source: &Source) -> PathBuf {

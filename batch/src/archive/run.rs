@@ -111,9 +111,8 @@ impl<'a> Archiver<'a> {
     }
 
     async fn pass(&mut self, log: &dyn Log, goal: &BTreeMap<Partition, Bounds>) -> Result<()> {
-        let beginnings = beginnings(self.archive.cut(), goal);
-        let from = behind(self.archive.cut(), &beginnings, goal);
-        if from.is_empty() && beginnings.is_empty() {
+        let from = behind(self.archive.cut(), goal);
+        if from.is_empty() {
             return Ok(());
         }
         let offsets = from.iter().map(|(partition, point)| (*partition, point.next)).collect();
@@ -121,25 +120,17 @@ impl<'a> Archiver<'a> {
         let reading = Reading { reader, source: self.source.clone(), points: from, goal: goal.clone() };
         let (sender, receiver) = mpsc::channel(POLLS_AHEAD);
         let reading = tokio::task::spawn_blocking(move || reading.run(&sender));
-        let outcome = self.write_all(receiver, &beginnings).await;
+        let outcome = self.write_all(receiver).await;
         if let Err(panic) = reading.await {
             std::panic::resume_unwind(panic.into_panic());
         }
         outcome
     }
 
-    async fn write_all(
-        &mut self,
-        mut judged: mpsc::Receiver<Judged>,
-        beginnings: &BTreeMap<Partition, Offset>,
-    ) -> Result<()> {
+    async fn write_all(&mut self, mut judged: mpsc::Receiver<Judged>) -> Result<()> {
         let mut append = self.archive.append();
-        for (partition, start) in beginnings {
-            tracing::warn!(source = self.source.name, %partition, %start, "the log no longer has what came before");
-            append.begin_at(*partition, *start)?;
-        }
         let mut outcome = Ok(());
-        while let Some(polled) = judged.recv().await {
+        while let Some(polled) = next(&mut judged, &mut self.stop).await {
             match polled {
                 Ok(polled) => append.write_all(&polled).await?,
                 // What was read before is good, and kept.
@@ -149,9 +140,6 @@ impl<'a> Archiver<'a> {
                 self.run.outcomes += append.commit().await?;
                 self.note();
                 append = self.archive.append();
-            }
-            if *self.stop.borrow() {
-                break;
             }
         }
         self.run.outcomes += append.commit().await?;
@@ -167,30 +155,22 @@ impl<'a> Archiver<'a> {
     }
 }
 
-/// Where partitions begin that have lost their first events before anybody archived the source. An
-/// archive that has begun never skips: there the reader reports the loss.
-fn beginnings(cut: &Cut, goal: &BTreeMap<Partition, Bounds>) -> BTreeMap<Partition, Offset> {
-    if !cut.0.is_empty() {
-        return BTreeMap::new();
+/// The next events, unless stopping is asked for; a log that has gone silent must not prevent that.
+async fn next(judged: &mut mpsc::Receiver<Judged>, stop: &mut watch::Receiver<bool>) -> Option<Judged> {
+    tokio::select! {
+        biased;
+        // An error means that the sender is gone, which is a shutdown, too.
+        _ = stop.wait_for(|stop| *stop) => None,
+        polled = judged.recv() => polled,
     }
-    let late = goal.iter().filter(|(_, bounds)| bounds.start > Offset(0));
-    late.map(|(partition, bounds)| (*partition, bounds.start)).collect()
 }
 
 /// The partitions that do not stand at the end of the log. One that stands beyond it is among them,
 /// so that the reader refuses it.
-fn behind(
-    cut: &Cut,
-    beginnings: &BTreeMap<Partition, Offset>,
-    goal: &BTreeMap<Partition, Bounds>,
-) -> BTreeMap<Partition, CutPoint> {
-    let point = |partition: Partition| match beginnings.get(&partition) {
-        Some(start) => CutPoint { next: *start, max_event_time: None },
-        None => cut.point(partition),
-    };
+fn behind(cut: &Cut, goal: &BTreeMap<Partition, Bounds>) -> BTreeMap<Partition, CutPoint> {
     let end = |partition| goal.get(&partition).map_or(Offset(0), |bounds| bounds.end);
-    let known = goal.keys().chain(cut.0.keys()).copied();
-    known.map(|partition| (partition, point(partition))).filter(|(partition, at)| at.next != end(*partition)).collect()
+    let known = goal.keys().chain(cut.0.keys()).map(|partition| (*partition, cut.point(*partition)));
+    known.filter(|(partition, at)| at.next != end(*partition)).collect()
 }
 
 /// Reads, decodes and judges on a thread of its own.

@@ -130,9 +130,12 @@ async fn gaps_move_the_position_without_rows() {
 }
 
 #[tokio::test]
-async fn a_new_archive_begins_where_the_log_does_and_never_skips_later() {
+async fn an_archive_holds_the_log_from_its_beginning_and_never_skips() {
     let world = World::new().await;
-    let log = ScriptedLog { start: 4, end: 6, events: vec![(4, event(4)), (5, event(5))], fails_at: None };
+    let late = ScriptedLog { start: 4, end: 6, events: vec![(4, event(4)), (5, event(5))], fails_at: None };
+    let error = archive_to_end(&late, &world.source, world.root(), 100).await.unwrap_err();
+    assert!(matches!(error, Error::Log(LogError::Expired { wanted: Offset(0), start: Offset(4), .. })), "{error}");
+    let log = ScriptedLog { start: 0, end: 6, events: vec![(4, event(4)), (5, event(5))], fails_at: None };
     let run = archive_to_end(&log, &world.source, world.root(), 100).await.unwrap();
     assert_eq!((run.to.next(Partition(0)), run.outcomes.total()), (Offset(6), 2));
     let expired = ScriptedLog { start: 8, end: 9, events: vec![(8, event(8))], fails_at: None };

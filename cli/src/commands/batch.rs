@@ -1,8 +1,7 @@
 //! `anabranch batch`: the nightly run.
 
 use anabranch_batch::{Published, RunOptions, Schedule, promote_if_covered};
-use anabranch_shared::catalog::Mode;
-use anyhow::Context;
+use anabranch_shared::catalog::{Catalog, Mode, Record, append_with};
 use serde::Serialize;
 use serde_json::json;
 
@@ -60,13 +59,35 @@ pub async fn run_once(parts: &Parts, args: &BatchArgs) -> anyhow::Result<Vec<Vie
     };
     let wanted: Vec<_> = parts.loaded.views.clone().into_iter().filter(|(view, _)| is_wanted(view)).collect();
     let options = RunOptions { full: args.full, promote: !args.no_promote, ..RunOptions::default() };
-    let mut runs = Vec::new();
+    let (mut runs, mut failure) = (Vec::new(), None);
     for run in anabranch_batch::run(&parts.root, parts.catalog.as_ref(), &wanted, &options).await {
-        let published = run.outcome.with_context(|| format!("view '{}'", run.view))?;
-        let promoted = promote_if_covered(parts.catalog.as_ref(), parts.store.as_ref(), &run.view).await?;
-        runs.push(view_run(published, promoted.is_some()));
+        match run.outcome {
+            Ok(published) => runs.push(promoted(parts, published, &options).await?),
+            Err(error) => {
+                let error = anyhow::Error::from(error).context(format!("view '{}'", run.view));
+                tracing::error!("{error:#}");
+                failure.get_or_insert(error);
+            }
+        }
     }
-    Ok(runs)
+    // The other views have been published by now: one that fails does not hold them back.
+    failure.map_or(Ok(runs), Err)
+}
+
+/// Lets the generation take over if it covers what answers now; otherwise the speed layer does it.
+async fn promoted(parts: &Parts, published: Published, options: &RunOptions) -> anyhow::Result<ViewRun> {
+    let (view, generation) = (published.record().view.clone(), published.record().generation);
+    // Published by an earlier run that was not to promote it.
+    let request = |catalog: &Catalog| {
+        let now = catalog.view(&view);
+        let waits = now.serving.is_none_or(|serving| serving < generation) && now.candidate.is_none();
+        waits.then(|| Record::Requested { view: view.clone(), generation })
+    };
+    if options.promote {
+        append_with(parts.catalog.as_ref(), request).await?;
+    }
+    let promoted = promote_if_covered(parts.catalog.as_ref(), parts.store.as_ref(), &view).await?;
+    Ok(view_run(published, promoted.is_some()))
 }
 
 fn view_run(published: Published, promoted: bool) -> ViewRun {

@@ -51,7 +51,7 @@ struct RealtimeTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StorageTable {
-    root: String,
+    root: Spanned<String>,
 }
 
 #[derive(Deserialize)]
@@ -139,11 +139,18 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Project, ProjectError> {
         name: parsed.project.name.into_inner(),
         brokers: parsed.log.map(|log| log.brokers),
         redis: parsed.realtime.map(|realtime| realtime.url),
-        root: parsed.storage.map_or_else(|| "data".to_owned(), |storage| storage.root),
+        root: parsed.storage.map_or_else(|| Ok("data".to_owned()), |storage| root(&at, storage.root))?,
         bind: parsed.serving.map_or_else(|| DEFAULT_BIND.to_owned(), |serving| serving.bind),
         sources: sources(&at, parsed.sources)?,
         views: views(&at, parsed.views)?,
     })
+}
+
+fn root(at: &Text, root: Spanned<String>) -> Result<String, ProjectError> {
+    if root.get_ref().contains("://") {
+        return at.refuse(root.span(), "the storage root must be a folder", "object storage is not supported yet");
+    }
+    Ok(root.into_inner())
 }
 
 const NAME_HELP: &str = "use letters, digits, '_' and '-', at most 64 of them, beginning with a letter";

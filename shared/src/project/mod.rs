@@ -71,6 +71,20 @@ impl Project {
 }
 
 impl Source {
+    /// What decides the verdicts and values of this source's events and is another in `other`; how
+    /// events are spread over partitions does not.
+    pub fn difference(&self, other: &Self) -> Option<&'static str> {
+        let checks = [
+            (self.name == other.name, "name"),
+            (self.topic == other.topic, "topic"),
+            (self.event_time == other.event_time, "event_time"),
+            (self.lateness_us == other.lateness_us, "lateness"),
+            (self.max_future_us == other.max_future_us, "max_future"),
+            (self.columns == other.columns, "columns"),
+        ];
+        checks.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
+    }
+
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)

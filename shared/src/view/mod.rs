@@ -12,6 +12,7 @@ mod parse;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod total;
 mod window;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use finish::FinishViewError;
+use total::total;
 pub use window::{WINDOW_TYPE, Window, tumble_function, window_end_function};
 
 use crate::aggregate::{Aggregate, BoundAggregate, EqualityClass, States, registry, udaf};
@@ -139,6 +141,22 @@ struct Parts {
     having: Option<Expr>,
 }
 
+impl Parts {
+    /// Makes everything that runs per event total; the window's own arguments are literals.
+    fn total(mut self, events: &DFSchema) -> PlanResult<Self> {
+        let each = |exprs: Vec<Expr>| exprs.into_iter().map(|expr| total(expr, events)).collect::<PlanResult<Vec<_>>>();
+        self.filter = self.filter.map(|filter| total(filter, events)).transpose()?;
+        for key in &mut self.keys {
+            key.expr = total(key.expr.clone(), events)?;
+        }
+        for aggregate in &mut self.aggregates {
+            aggregate.args = each(std::mem::take(&mut aggregate.args))?;
+            aggregate.filter = aggregate.filter.take().map(|filter| total(filter, events)).transpose()?;
+        }
+        Ok(self)
+    }
+}
+
 /// A micro-batch of events as the aggregates take it: only rows that WHERE keeps.
 pub struct Lifted {
     pub rows: usize,
@@ -186,11 +204,15 @@ impl ViewPlan {
     }
 
     fn new(parts: Parts, mut output: Vec<OutputColumn>, state: &SessionState) -> PlanResult<Self> {
-        let Parts { definition, schema, filter, window, mut keys, aggregates, having } = parts;
+        let schema = parts.schema.clone();
         let events = DFSchema::try_from(schema.clone())?;
+        let Parts { definition, filter, window, mut keys, aggregates, having, .. } = parts.total(&events)?;
         let per_event = PerEvent::compile(&events, state, &filter, &window, &keys, &aggregates)?;
         let finished = finished_schema(&window, &keys, &aggregates);
+        let finished_columns = DFSchema::try_from(finished.clone())?;
+        let having = having.map(|having| total(having, &finished_columns)).transpose()?;
         for column in &mut output {
+            column.expr = total(column.expr.clone(), &finished_columns)?;
             column.role = role(&column.expr, &window, &keys);
             if let Role::Key(key) = column.role {
                 keys[key].name = column.name.clone();

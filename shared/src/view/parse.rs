@@ -398,7 +398,12 @@ impl Planned<'_> {
         let finished = FinishedNames { aggregate: &aggregate };
         let output: Vec<Expr> = output.into_iter().map(|expr| finished.rewrite(strip_alias(expr))).collect();
         let having = having.map(|expr| finished.rewrite(expr));
-        for expr in filter.iter().chain(&output).chain(&having).chain(aggregates.iter().flat_map(|a| &a.args)) {
+        for expr in filter
+            .iter()
+            .chain(&output)
+            .chain(&having)
+            .chain(aggregates.iter().flat_map(|a| a.args.iter().chain(&a.filter)))
+        {
             self.check_deterministic(expr)?;
         }
         let definition = Definition { sql: self.text.sql.to_owned(), source: self.source.clone() };

@@ -85,6 +85,14 @@ fn no_events_and_no_keys_give_no_row() {
     assert_eq!(rows("SELECT count(*) AS n, avg(price) AS mean FROM orders"), ["4|2.566667"]);
 }
 
+/// What fails on a value is NULL for that value: no event can stop a view.
+#[test]
+fn bad_values_give_null_and_never_fail() {
+    let sql = "SELECT sum(12 / (n - 1)) AS quotients, count(CAST(k AS INT)) AS numbers, \
+               count(*) FILTER (WHERE n <> 1 AND 1 / (n - 1) >= 0) AS kept, max(n) / (count(*) - 4) AS none FROM orders";
+    assert_eq!(rows(sql), ["4|0|2|"]);
+}
+
 #[test]
 fn output_columns_know_what_they_are() {
     let plan = parse(
@@ -131,6 +139,8 @@ fn what_a_view_cannot_have_is_refused_with_the_next_step() {
         ("SELECT count(*) AS n, count(k) AS n FROM orders", "two columns"),
         ("DROP TABLE orders", "one SELECT"),
         ("SELECT count(*) AS n FROM orders; SELECT 1", "2 statements"),
+        ("SELECT count(*) FILTER (WHERE random() < 1) AS n FROM orders", "random"),
+        ("SELECT count(*) AS n FROM orders WHERE ts < now()", "now"),
     ] {
         let error = parse(sql).expect_err(sql);
         assert!(error.to_string().contains(words) && !error.help.is_empty(), "{sql}: {error}");
