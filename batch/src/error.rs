@@ -56,6 +56,9 @@ pub enum Error {
     /// Data cannot be brought into the declared form.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
+    /// Old batch views could not be looked through; nothing is lost but space.
+    #[error("sweeping {at}: {source}")]
+    Sweep { at: String, source: std::io::Error },
     /// The cron expression is wrong: mend it.
     #[error("'{text}' is not a cron expression: {cause}")]
     Schedule { text: String, cause: String },

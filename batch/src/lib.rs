@@ -4,11 +4,11 @@
 //! - [`recompute`] computes `state(view, cut)` from it with DataFusion, in full or incrementally;
 //! - [`view_table`] writes batch views, for replay as well;
 //! - [`publish`] makes them generations of the catalog, and is the nightly run;
-//! - [`schedule`] says when that is;
+//! - [`schedule`] says when that is; [`mod@sweep`] removes what no generation names any more;
 //! - [`oracle`] computes the same answers with Polars, for `anabranch verify`.
 //!
 //! What must stay out: what events, aggregates and panes mean (`anabranch-shared`), the real-time
-//! fold (`anabranch-speed`), answers (`anabranch-serving`). The clock is read by the schedule alone.
+//! fold (`anabranch-speed`), answers (`anabranch-serving`). The clock is read by schedule and sweep alone.
 
 pub mod archive;
 mod delta;
@@ -18,6 +18,7 @@ pub mod publish;
 pub mod recompute;
 pub mod schedule;
 pub mod session;
+pub mod sweep;
 pub mod view_table;
 
 pub use archive::{Archive, ArchiveRun, ArchiveSnapshot, archive_to_end, follow};
@@ -26,4 +27,5 @@ pub use oracle::{Difference, Oracle};
 pub use publish::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run};
 pub use schedule::Schedule;
 pub use session::Limits;
+pub use sweep::sweep;
 pub use view_table::{WrittenView, load_view, write_rows, write_view};

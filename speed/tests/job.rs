@@ -274,3 +274,20 @@ async fn a_candidate_that_retention_has_overtaken_is_given_up() {
     stop.send_replace(true);
     job.await.unwrap().unwrap();
 }
+
+/// States built under one declaration of the source are never folded on under another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_source_is_refused_by_name() {
+    let mut world = World::new();
+    let (stop, job) = world.start();
+    world.send(90).await;
+    world.caught_up(1).await;
+    stop.send_replace(true);
+    job.await.unwrap().unwrap();
+    let project = Project::parse("anabranch.toml", &PROJECT.replace("1 minute", "2 minutes")).unwrap();
+    let plan = ViewPlan::parse("view.sql", SPEND, &project.sources).unwrap();
+    world.parts.views.insert("spend".to_owned(), Arc::new(plan));
+    let (_stop, job) = world.start();
+    let error = job.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("view 'spend': the source's lateness differs"), "{error}");
+}

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use anabranch_batch::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run};
+use anabranch_batch::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run, sweep};
 use anabranch_shared::catalog::{Catalog, CatalogError, CatalogStore, Record, Road};
 use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
@@ -183,4 +183,18 @@ async fn a_candidate_takes_over_when_it_has_read_as_much() {
     let next = catalog.load().await.unwrap().next;
     catalog.append(next, &Record::Requested { view: "v".into(), generation: Generation(1) }).await.unwrap();
     assert_eq!(promote().await, None, "the old one is behind in partition 1");
+}
+
+#[tokio::test]
+async fn only_tables_that_no_generation_names_are_swept_and_only_when_old() {
+    let world = World::with_events(0..50).await;
+    world.archive().await;
+    let catalog = world.catalog();
+    run(world.root(), &catalog, &views(WINDOWED), &options()).await.remove(0).outcome.unwrap();
+    std::fs::create_dir(world.root().join("views/v/left-behind")).unwrap();
+    let hour = std::time::Duration::from_secs(3600);
+    assert_eq!(sweep(world.root(), &catalog, "v", hour).await.unwrap(), 0, "a run may be about to publish it");
+    assert_eq!(sweep(world.root(), &catalog, "v", std::time::Duration::ZERO).await.unwrap(), 1);
+    assert_eq!(folders(&world), 1, "the published one stays");
+    assert_eq!(sweep(world.root(), &catalog, "other", hour).await.unwrap(), 0);
 }

@@ -1,6 +1,8 @@
 //! `anabranch batch`: the nightly run.
 
-use anabranch_batch::{Published, RunOptions, Schedule, promote_if_covered};
+use std::time::Duration;
+
+use anabranch_batch::{Published, RunOptions, Schedule, promote_if_covered, sweep};
 use anabranch_shared::catalog::{Catalog, Mode, Record, append_with};
 use serde::Serialize;
 use serde_json::json;
@@ -11,6 +13,9 @@ use crate::output::Output;
 use crate::parts::Parts;
 use crate::project::LoadedProject;
 use crate::shutdown;
+
+/// How long a batch view that no generation names is left alone: longer than any run or read takes.
+const SWEEP_GRACE: Duration = Duration::from_secs(24 * 3600);
 
 /// What a run did for one view.
 #[derive(Clone, Debug, Serialize)]
@@ -62,7 +67,10 @@ pub async fn run_once(parts: &Parts, args: &BatchArgs) -> anyhow::Result<Vec<Vie
     let (mut runs, mut failure) = (Vec::new(), None);
     for run in anabranch_batch::run(&parts.root, parts.catalog.as_ref(), &wanted, &options).await {
         match run.outcome {
-            Ok(published) => runs.push(promoted(parts, published, &options).await?),
+            Ok(published) => {
+                runs.push(promoted(parts, published, &options).await?);
+                sweep(&parts.root, parts.catalog.as_ref(), &run.view, SWEEP_GRACE).await?;
+            }
             Err(error) => {
                 let error = anyhow::Error::from(error).context(format!("view '{}'", run.view));
                 tracing::error!("{error:#}");
