@@ -23,7 +23,14 @@ struct Args {
 #[derive(Subcommand)]
 enum What {
     /// The full speed path (Kafka to Redis) beside a bare librdkafka drain of the same topic
-    Speed,
+    Speed {
+        /// Kafka without a topic 'clicks', for example one of `cargo run -p anabranch-infra -- up`
+        #[arg(long)]
+        brokers: String,
+        /// Redis URL
+        #[arg(long)]
+        redis: String,
+    },
     /// The batch recompute beside stock DataFusion on the same Parquet files
     Batch,
 }
@@ -32,7 +39,7 @@ enum What {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     match args.what {
-        What::Speed => speed_path::measure(args.events, args.rounds).await,
+        What::Speed { brokers, redis } => speed_path::measure(&brokers, &redis, args.events, args.rounds).await,
         What::Batch => batch_path::measure(args.events, args.rounds).await,
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anabranch_infra::{Kafka, Redis};
 use anabranch_shared::log::{Bounds, Log};
 use anabranch_shared::position::{Generation, Offset, Partition};
 use anabranch_shared::realtime::{RealtimeStore, Slot};
@@ -19,15 +18,14 @@ use tokio::sync::watch;
 use crate::clock::{Clock, Spent, median_and_worst};
 use crate::events::{self, TOPIC};
 
-pub async fn measure(events: u64, rounds: usize) -> anyhow::Result<()> {
-    let (kafka, redis) = (Kafka::start()?, Redis::start()?);
-    let log = Arc::new(KafkaLog::connect(&kafka.brokers()).await?);
+pub async fn measure(brokers: &str, redis: &str, events: u64, rounds: usize) -> anyhow::Result<()> {
+    let log = Arc::new(KafkaLog::connect(brokers).await?);
     events::fill(log.as_ref(), events).await?;
     let bounds = log.bounds(TOPIC).await?;
     let (mut by_cpu, mut by_wall) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        let drained = drain(&kafka.brokers(), &bounds)?;
-        let folded = fold(log.clone(), &redis.url(), &format!("bench-{round}"), &bounds).await?;
+        let drained = drain(brokers, &bounds)?;
+        let folded = fold(log.clone(), redis, &format!("bench-{round}"), &bounds).await?;
         let rate = |seconds: f64| events as f64 / seconds;
         println!(
             "round {round}: drain {:.0} events/CPU-s, {:.0} events/s; full path {:.0} events/CPU-s, {:.0} events/s",

@@ -20,9 +20,7 @@ fn allowed(name: &str) -> &'static [&'static str] {
         "anabranch" => {
             &["anabranch-shared", "anabranch-stores", "anabranch-batch", "anabranch-speed", "anabranch-serving"]
         }
-        "anabranch-bench" => {
-            &["anabranch-shared", "anabranch-stores", "anabranch-batch", "anabranch-speed", "anabranch-infra"]
-        }
+        "anabranch-bench" => &["anabranch-shared", "anabranch-stores", "anabranch-batch", "anabranch-speed"],
         other => panic!("say in tidy.rs what {other} may depend on"),
     }
 }
