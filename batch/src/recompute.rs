@@ -112,8 +112,7 @@ async fn compute(
 
 /// The plan of a full recomputation: rows of [`ViewPlan::batch_view_schema`] by key and pane.
 pub async fn full_plan(plan: &ViewPlan, snapshot: &ArchiveSnapshot, session: &SessionContext) -> Result<DataFrame> {
-    let applied = applied(snapshot, session).await?;
-    sorted(plan, lifted(plan, applied)?)
+    lift_plan(plan, applied(snapshot, session).await?)
 }
 
 /// The plan of an incremental one.
@@ -127,11 +126,19 @@ pub async fn incremental_plan(
 ) -> Result<DataFrame> {
     let previous = scan_view(session, root, plan, batch_view).await?;
     let Some(gained) = gained(from, snapshot.cut()) else { return sorted(plan, previous) };
-    let applied = applied(snapshot, session).await?.filter(gained)?;
-    let both = previous.union(lifted(plan, applied)?)?;
-    let merges = plan.aggregates.iter().enumerate().map(|(i, aggregate)| {
-        let merge = merge_function(aggregate.function.clone(), aggregate.types.clone());
-        call(merge, vec![column(&state_column(i))], None).alias(state_column(i))
+    merge_plan(plan, previous, applied(snapshot, session).await?.filter(gained)?)
+}
+
+/// Events that count, with the columns of [`ViewPlan::event_schema`], to the rows of the batch view.
+pub fn lift_plan(plan: &ViewPlan, events: DataFrame) -> Result<DataFrame> {
+    sorted(plan, lifted(plan, events)?)
+}
+
+/// Rows of a batch view and events that it does not hold to the rows of the batch view that does.
+pub fn merge_plan(plan: &ViewPlan, previous: DataFrame, gained: DataFrame) -> Result<DataFrame> {
+    let both = previous.union(lifted(plan, gained)?)?;
+    let merges = plan.states.iter().enumerate().map(|(i, states)| {
+        call(merge_function(states.bound.clone()), vec![column(&state_column(i))], None).alias(state_column(i))
     });
     let merged = aggregated(both, groups(plan), merges.collect())?;
     sorted(plan, merged)
@@ -151,9 +158,8 @@ fn lifted(plan: &ViewPlan, events: DataFrame) -> Result<DataFrame> {
     };
     let keys = plan.keys.iter().map(|key| key.expr.clone().alias(&key.name));
     let pane = plan.window.iter().map(|window| window.expr.clone().alias(PANE_COLUMN));
-    let lifts = plan.aggregates.iter().enumerate().map(|(i, aggregate)| {
-        let lift = lift_function(aggregate.function.clone());
-        call(lift, aggregate.args.clone(), aggregate.filter.clone()).alias(state_column(i))
+    let lifts = plan.states.iter().enumerate().map(|(i, states)| {
+        call(lift_function(states.bound.clone()), states.args.clone(), states.filter.clone()).alias(state_column(i))
     });
     aggregated(events, keys.chain(pane).collect(), lifts.collect())
 }

@@ -115,7 +115,10 @@ mod tests {
         let n: Int64Array = events.iter().map(|e| e.1.map(|n| n % 7)).collect();
         let x: Float64Array = events.iter().map(|e| Some(e.2)).collect();
         let ts: TimestampMicrosecondArray = events.iter().map(|e| Some(i64::from(e.3 % 60) * 1_000_000)).collect();
-        let columns: Vec<ArrayRef> = vec![Arc::new(keys), Arc::new(n), Arc::new(x), Arc::new(ts)];
+        let (partition, offset) =
+            (Int32Array::from_value(0, events.len()), Int64Array::from_iter_values(0..events.len() as i64));
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(keys), Arc::new(n), Arc::new(x), Arc::new(ts), Arc::new(partition), Arc::new(offset)];
         RecordBatch::try_new(plan.event_schema.clone(), columns).unwrap()
     }
 

@@ -32,7 +32,7 @@ impl Groups {
             panes: Vec::new(),
             key_bytes: Vec::new(),
             key_ends: Vec::new(),
-            states: plan.new_states(),
+            states: plan.new_stored_states(),
         }
     }
 
@@ -55,7 +55,7 @@ impl Groups {
         &self.key_bytes[start..self.key_ends[group]]
     }
 
-    /// The states of all groups, one column per aggregate.
+    /// The stored states of all groups.
     pub fn states(&self) -> &[Box<dyn States>] {
         &self.states
     }

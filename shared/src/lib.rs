@@ -8,6 +8,7 @@
 //! - [`view`]: a SELECT taken apart into its per-event part, its aggregates and its SELECT list;
 //! - [`event`]: decoding and the verdict on every event, lateness among them;
 //! - [`groups`], [`fold`], [`merge`]: states by group; kept up to date; merged from both sides;
+//! - [`windows`]: windows put together from panes;
 //! - [`log`], [`archive`], [`realtime`], [`catalog`]: where the layers meet.
 //!
 //! What must stay out: I/O, the clock, ambient randomness, anything that runs. Traits may be async;
@@ -27,3 +28,4 @@ pub mod position;
 pub mod project;
 pub mod realtime;
 pub mod view;
+pub mod windows;

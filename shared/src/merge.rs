@@ -11,6 +11,7 @@ use crate::aggregate::StateError;
 use crate::groups::{BatchViewError, Groups};
 use crate::realtime::StateRow;
 use crate::view::{FinishViewError, ViewPlan};
+use crate::windows::Windows;
 
 /// Collects the states of one generation from both sides.
 #[derive(Debug)]
@@ -22,10 +23,10 @@ pub struct Merge {
 /// A merged, finished answer.
 #[derive(Debug)]
 pub struct MergedRows {
-    /// Rows in the order of key and pane, less those that HAVING removes.
+    /// Rows in the order of key and window, less those that HAVING removes.
     pub rows: RecordBatch,
-    /// Groups before HAVING.
-    pub groups: usize,
+    /// Windows before HAVING, or groups where the view has no windows.
+    pub windows: usize,
 }
 
 impl Merge {
@@ -53,12 +54,20 @@ impl Merge {
         &self.groups
     }
 
-    /// Finishes all groups.
+    /// The windows that the groups make up, if they hold all panes of their windows.
+    pub fn windows(&self) -> Result<Windows<'_>, StateError> {
+        Windows::of(&self.plan, &self.groups)
+    }
+
+    /// Finishes all windows.
     pub fn finish(&self) -> Result<MergedRows, FinishViewError> {
-        let keys: Vec<&[u8]> = (0..self.groups.len()).map(|group| self.groups.key(group)).collect();
-        let panes: Vec<i64> = (0..self.groups.len()).map(|group| self.groups.pane(group).0).collect();
-        let order: Vec<u32> = self.groups.order().into_iter().map(|group| group as u32).collect();
-        let rows = self.plan.finish(&panes, &keys, self.groups.states(), &order.into())?;
-        Ok(MergedRows { rows, groups: self.groups.len() })
+        let windows = self.windows()?;
+        let rows = self.finish_windows(&windows, &windows.order())?;
+        Ok(MergedRows { rows, windows: windows.len() })
+    }
+
+    /// Finishes those windows that `order` names, in that order, less those that HAVING removes.
+    pub fn finish_windows(&self, windows: &Windows<'_>, order: &[u32]) -> Result<RecordBatch, FinishViewError> {
+        self.plan.finish(&windows.bounds, &windows.keys, windows.states(), &order.to_vec().into())
     }
 }

@@ -129,7 +129,7 @@ fn group_text(plan: &ViewPlan, (key, pane): &Group) -> Result<String> {
 
 /// The output column that is this aggregate, or what the aggregate is called.
 fn column_name(plan: &ViewPlan, aggregate: usize) -> String {
-    let position = plan.keys.len() + usize::from(plan.window.is_some()) + aggregate;
+    let position = plan.keys.len() + 2 * usize::from(plan.window.is_some()) + aggregate;
     let is_it = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == finished_name(position));
     match plan.output.iter().find(|column| is_it(&column.expr)) {
         Some(column) => column.name.clone(),

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use anabranch_shared::groups::Groups;
 use anabranch_shared::position::Pane;
-use anabranch_shared::view::{ViewPlan, Window};
+use anabranch_shared::view::ViewPlan;
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use datafusion::common::Column;
@@ -88,8 +88,8 @@ impl Oracle {
         while let Some(batch) = batches.try_next().await? {
             columns.push(&batch)?;
         }
-        let (window, keys) = (plan.window.as_ref().map(|window| window.window), plan.keys.len());
-        let computed = tokio::task::spawn_blocking(move || compute(columns, window, keys, &recipes)).await;
+        let (pane, keys) = (pane_size(plan)?, plan.keys.len());
+        let computed = tokio::task::spawn_blocking(move || compute(columns, pane, keys, &recipes)).await;
         computed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
@@ -122,7 +122,7 @@ fn projected(plan: &ViewPlan, recipes: &[Recipe], events: DataFrame) -> Result<D
     Ok(events.select(columns)?)
 }
 
-fn compute(columns: Columns, window: Option<Window>, keys: usize, recipes: &[Recipe]) -> Result<Oracle> {
+fn compute(columns: Columns, pane: Option<i64>, keys: usize, recipes: &[Recipe]) -> Result<Oracle> {
     let events = columns.frame()?.lazy();
     let mut groups = vec![PANE.to_owned()];
     groups.extend((0..keys).map(key_name));
@@ -130,7 +130,7 @@ fn compute(columns: Columns, window: Option<Window>, keys: usize, recipes: &[Rec
     let aggregates: Vec<_> = recipes.iter().flat_map(Recipe::aggregates).collect();
     // The row count keeps a view without aggregates from being an aggregation of nothing.
     let counted = polars::prelude::len().alias("rows");
-    let found = with_panes(events, window).group_by(by).agg([vec![counted], aggregates].concat()).collect()?;
+    let found = with_panes(events, pane).group_by(by).agg([vec![counted], aggregates].concat()).collect()?;
     let panes = column::exact(found.column(PANE)?)?;
     let keys = (0..keys).map(|i| column::exact(found.column(&key_name(i))?)).collect::<Result<Vec<_>>>()?;
     let values = recipes.iter().map(|recipe| recipe.finish(&found)).collect::<Result<Vec<_>>>()?;
@@ -142,11 +142,20 @@ fn compute(columns: Columns, window: Option<Window>, keys: usize, recipes: &[Rec
     Ok(Oracle { groups: (0..found.height()).map(group).collect::<Result<_>>()? })
 }
 
+/// The size of the panes in microseconds, if the view has windows.
+fn pane_size(plan: &ViewPlan) -> Result<Option<i64>> {
+    let Some(column) = &plan.window else { return Ok(None) };
+    match column.window.fixed_pane_us() {
+        Some(size_us) => Ok(Some(size_us)),
+        None => Err(Error::Inexpressible(format!("{:?}", column.window))),
+    }
+}
+
 /// Its own arithmetic: time less its remainder, which is not negative whatever the sign of the time.
-fn with_panes(events: LazyFrame, window: Option<Window>) -> LazyFrame {
-    let pane = match window {
+fn with_panes(events: LazyFrame, size_us: Option<i64>) -> LazyFrame {
+    let pane = match size_us {
         None => lit(Pane::GLOBAL.0),
-        Some(Window::Tumble { size_us }) => {
+        Some(size_us) => {
             let remainder = (col(TIME) % lit(size_us) + lit(size_us)) % lit(size_us);
             col(TIME) - remainder
         }

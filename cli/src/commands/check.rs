@@ -27,7 +27,7 @@ fn describe(name: &str, plan: &ViewPlan, mode: anabranch_shared::catalog::Mode) 
         "source": plan.definition.source.name,
         "mode": mode,
         "keys": keys.join(", "),
-        "window": plan.window.as_ref().map(|window| window.window),
+        "window": plan.window.as_ref().map(|window| &window.window),
         "class": plan.class(),
         "aggregates": aggregates,
         "fingerprint": plan.fingerprint,

@@ -97,7 +97,7 @@ fn definition(plan: &ViewPlan) -> Value {
         "sql": plan.definition.sql,
         "source": plan.definition.source.name,
         "fingerprint": plan.fingerprint,
-        "window": plan.window.as_ref().map(|window| window.window),
+        "window": plan.window.as_ref().map(|window| &window.window),
         "columns": plan.output.iter().map(column).collect::<Vec<_>>(),
         "aggregates": plan.aggregates.iter().map(aggregate).collect::<Vec<_>>(),
         "equality": plan.class(),

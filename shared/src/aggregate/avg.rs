@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
+use datafusion::common::ScalarValue;
 
-use super::codec::{Reader, StateError};
 use super::sum::coerce_number;
+use super::total::Mean;
 use super::wide::{WideInt, fits_decimal};
 use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection};
 
@@ -20,12 +21,24 @@ impl Aggregate for Avg {
         "avg"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &["mean"]
+    }
+
+    fn usage(&self) -> &'static str {
+        "avg(x)"
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         coerce_number("avg", args)
     }
 
-    fn bind(&self, args: &[DataType]) -> Result<Arc<dyn BoundAggregate>, String> {
-        Ok(match &args[0] {
+    fn return_type(&self, columns: &[DataType]) -> Result<DataType, String> {
+        Ok(self.bind(columns, &[])?.return_type())
+    }
+
+    fn bind(&self, columns: &[DataType], _parameters: &[ScalarValue]) -> Result<Arc<dyn BoundAggregate>, String> {
+        Ok(match &columns[0] {
             DataType::Decimal128(precision, scale) => Arc::new(AvgDecimal::new(*precision, *scale)),
             DataType::Float64 => Arc::new(AvgDouble),
             _ => Arc::new(AvgInteger),
@@ -33,37 +46,10 @@ impl Aggregate for Avg {
     }
 }
 
-/// A sum and the number of values in it; the empty mean has count 0.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Mean<T> {
-    sum: T,
-    count: u64,
-}
-
-impl<T: WideInt> Mean<T> {
-    #[inline]
-    fn add(&mut self, value: T) {
-        self.sum = self.sum.add(value);
-        self.count += 1;
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.sum = self.sum.add(other.sum);
-        self.count = self.count.saturating_add(other.count);
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.count.to_le_bytes());
-        if self.count > 0 {
-            self.sum.put(out);
-        }
-    }
-
-    fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
-        let count = bytes.u64()?;
-        let sum = if count > 0 { T::read(bytes)? } else { T::default() };
-        Ok(Self { sum, count })
-    }
+#[inline]
+fn add<T: WideInt>(mean: &mut Mean<T>, value: T) {
+    mean.sum = mean.sum.add(value);
+    mean.count += 1;
 }
 
 #[derive(Clone, Debug)]
@@ -80,19 +66,7 @@ impl Kernel for AvgInteger {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Int64Type>();
-        rows.for_each(values.nulls(), |row, group| states[group].add(i128::from(values.value(row))));
-    }
-
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        into.merge(other);
-    }
-
-    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
-        state.encode(out);
-    }
-
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
-        Mean::decode(bytes)
+        rows.for_each(values.nulls(), |row, group| add(&mut states[group], i128::from(values.value(row))));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
@@ -144,19 +118,7 @@ impl Kernel for AvgDecimal {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Decimal128Type>();
-        rows.for_each(values.nulls(), |row, group| states[group].add(i256::from_i128(values.value(row))));
-    }
-
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        into.merge(other);
-    }
-
-    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
-        state.encode(out);
-    }
-
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
-        Mean::decode(bytes)
+        rows.for_each(values.nulls(), |row, group| add(&mut states[group], i256::from_i128(values.value(row))));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
@@ -171,20 +133,13 @@ impl Kernel for AvgDecimal {
     }
 }
 
-/// A reproducible sum of doubles and the number of values in it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DoubleMean {
-    sum: DoubleSum,
-    count: u64,
-}
-
 #[derive(Clone, Debug)]
 struct AvgDouble;
 
 impl Kernel for AvgDouble {
     const NAME: &'static str = "avg";
     const VERSION: u8 = 1;
-    type State = DoubleMean;
+    type State = Mean<DoubleSum>;
 
     fn return_type(&self) -> DataType {
         DataType::Float64
@@ -202,26 +157,8 @@ impl Kernel for AvgDouble {
         });
     }
 
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        into.sum.merge(&other.sum);
-        into.count = into.count.saturating_add(other.count);
-    }
-
-    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
-        out.extend_from_slice(&state.count.to_le_bytes());
-        if state.count > 0 {
-            state.sum.encode(out);
-        }
-    }
-
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
-        let count = bytes.u64()?;
-        let sum = if count > 0 { DoubleSum::decode(bytes)? } else { DoubleSum::default() };
-        Ok(DoubleMean { sum, count })
-    }
-
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
-        let value = |state: &DoubleMean| (state.count > 0).then(|| state.sum.value() / state.count as f64);
+        let value = |state: &Mean<DoubleSum>| (state.count > 0).then(|| state.sum.value() / state.count as f64);
         Ok(Arc::new(Float64Array::from(states.iter().map(value).collect::<Vec<_>>())))
     }
 }

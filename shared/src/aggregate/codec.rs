@@ -43,6 +43,10 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    pub fn i64(&mut self) -> Result<i64, StateError> {
+        Ok(i64::from_le_bytes(self.array()?))
+    }
+
     /// A flag: 0 or 1, nothing else.
     pub fn flag(&mut self) -> Result<bool, StateError> {
         match self.u8()? {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 
 use super::codec::{Reader, StateError};
-use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State};
 
 /// Number of rows with a value; `count(*)` is planned as the count of a constant.
 #[derive(Clone, Debug)]
@@ -17,6 +18,10 @@ impl Aggregate for Count {
         Self::NAME
     }
 
+    fn usage(&self) -> &'static str {
+        "count(*), count(x)"
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         match args {
             [_] => Ok(args.to_vec()),
@@ -24,7 +29,11 @@ impl Aggregate for Count {
         }
     }
 
-    fn bind(&self, _args: &[DataType]) -> Result<Arc<dyn BoundAggregate>, String> {
+    fn return_type(&self, _columns: &[DataType]) -> Result<DataType, String> {
+        Ok(DataType::Int64)
+    }
+
+    fn bind(&self, _columns: &[DataType], _parameters: &[ScalarValue]) -> Result<Arc<dyn BoundAggregate>, String> {
         Ok(Arc::new(Self))
     }
 }
@@ -42,21 +51,24 @@ impl Kernel for Count {
         rows.for_each(args[0].logical_nulls().as_ref(), |_, group| states[group] += 1);
     }
 
-    fn merge(&self, into: &mut u64, other: &u64) {
-        *into = into.saturating_add(*other);
-    }
-
-    fn encode(&self, state: &u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(&state.to_le_bytes());
-    }
-
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<u64, StateError> {
-        bytes.u64()
-    }
-
     fn finish(&self, states: &[u64]) -> Result<ArrayRef, FinishError> {
         let overflow = |_| FinishError { aggregate: Self::NAME, data_type: DataType::Int64 };
         let counts: Vec<i64> = states.iter().map(|n| i64::try_from(*n)).collect::<Result<_, _>>().map_err(overflow)?;
         Ok(Arc::new(Int64Array::from(counts)))
+    }
+}
+
+/// A number of events.
+impl State for u64 {
+    fn merge(&mut self, other: &u64) {
+        *self = self.saturating_add(*other);
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn decode(bytes: &mut Reader<'_>) -> Result<u64, StateError> {
+        bytes.u64()
     }
 }

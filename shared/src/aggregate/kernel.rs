@@ -9,14 +9,30 @@ use arrow::datatypes::DataType;
 use super::codec::{Reader, StateError};
 use super::{BoundAggregate, EqualityClass, FinishError, States};
 
-/// The arithmetic of one aggregate for given argument types.
+/// A partial state: an element of a commutative monoid, whose identity is the default.
+pub trait State: Clone + Debug + Default + Send + Sync + 'static {
+    /// Adds what another state has seen.
+    fn merge(&mut self, other: &Self);
+
+    /// Appends the canonical bytes: equal states have equal bytes.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Reads what [`State::encode`] wrote; total, and refuses what is not canonical.
+    fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError>;
+
+    /// Heap memory behind the state, in bytes.
+    fn heap_size(&self) -> usize {
+        0
+    }
+}
+
+/// The arithmetic of one aggregate for given argument types and parameters.
 pub trait Kernel: Clone + Debug + Send + Sync + 'static {
     /// SQL name.
     const NAME: &'static str;
     /// First byte of every encoded state; raised whenever the encoding changes.
     const VERSION: u8;
-    /// The empty state is the default.
-    type State: Clone + Debug + Default + Send + Sync;
+    type State: State;
 
     fn return_type(&self) -> DataType;
 
@@ -27,19 +43,16 @@ pub trait Kernel: Clone + Debug + Send + Sync + 'static {
     /// Folds the selected rows of the argument columns into their groups.
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>);
 
-    fn merge(&self, into: &mut Self::State, other: &Self::State);
-
-    /// Appends the canonical bytes of the state, without the version.
-    fn encode(&self, state: &Self::State, out: &mut Vec<u8>);
-
-    /// Reads what [`Kernel::encode`] wrote; total, and refuses what is not canonical.
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError>;
-
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError>;
 
-    /// Heap memory behind a state, in bytes.
-    fn heap_size(_state: &Self::State) -> usize {
-        0
+    /// [`State::merge`], for aggregates whose parameters bound the state.
+    fn merge(&self, into: &mut Self::State, other: &Self::State) {
+        into.merge(other);
+    }
+
+    /// Whether a decoded state is one that these parameters and types can give.
+    fn check(&self, _state: &Self::State) -> Result<(), StateError> {
+        Ok(())
     }
 }
 
@@ -99,8 +112,9 @@ impl<K: Kernel> StateColumn<K> {
         if found != K::VERSION {
             return Err(StateError::Version { aggregate: K::NAME, found, expected: K::VERSION });
         }
-        let state = self.kernel.decode(&mut bytes)?;
+        let state = K::State::decode(&mut bytes)?;
         bytes.end()?;
+        self.kernel.check(&state)?;
         Ok(state)
     }
 }
@@ -133,7 +147,7 @@ impl<K: Kernel> States for StateColumn<K> {
 
     fn encode(&self, group: usize, out: &mut Vec<u8>) {
         out.push(K::VERSION);
-        self.kernel.encode(&self.states[group], out);
+        self.states[group].encode(out);
     }
 
     fn finish(&self) -> Result<ArrayRef, FinishError> {
@@ -145,7 +159,7 @@ impl<K: Kernel> States for StateColumn<K> {
     }
 
     fn size(&self) -> usize {
-        let heap: usize = self.states.iter().map(K::heap_size).sum();
+        let heap: usize = self.states.iter().map(State::heap_size).sum();
         self.states.capacity() * size_of::<K::State>() + heap
     }
 }

@@ -1,14 +1,16 @@
 //! `min` and `max`.
 
+use std::cmp::Ordering;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringArray};
 use arrow::datatypes::*;
+use datafusion::common::ScalarValue;
 
 use super::codec::{Reader, StateError, put_bytes};
-use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State};
 
 /// Smallest value, NULL if there is none.
 pub const MIN: Extreme<Smallest> = Extreme(PhantomData);
@@ -23,6 +25,7 @@ pub struct Extreme<S>(PhantomData<S>);
 /// Which of two different values wins.
 pub trait Side: Clone + Debug + Send + Sync + 'static {
     const NAME: &'static str;
+    const USAGE: &'static str;
     fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool;
 }
 
@@ -31,6 +34,7 @@ pub struct Smallest;
 
 impl Side for Smallest {
     const NAME: &'static str = "min";
+    const USAGE: &'static str = "min(x)";
 
     #[inline]
     fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool {
@@ -43,6 +47,7 @@ pub struct Largest;
 
 impl Side for Largest {
     const NAME: &'static str = "max";
+    const USAGE: &'static str = "max(x)";
 
     #[inline]
     fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool {
@@ -55,6 +60,10 @@ impl<S: Side> Aggregate for Extreme<S> {
         S::NAME
     }
 
+    fn usage(&self) -> &'static str {
+        S::USAGE
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         use DataType::*;
         let coerced = match args {
@@ -64,17 +73,21 @@ impl<S: Side> Aggregate for Extreme<S> {
             [other] => other.clone(),
             _ => return Err(format!("{} takes one argument", S::NAME)),
         };
-        self.bind(std::slice::from_ref(&coerced)).map(|_| vec![coerced])
+        self.bind(std::slice::from_ref(&coerced), &[]).map(|_| vec![coerced])
     }
 
-    fn bind(&self, args: &[DataType]) -> Result<Arc<dyn BoundAggregate>, String> {
+    fn return_type(&self, columns: &[DataType]) -> Result<DataType, String> {
+        Ok(columns[0].clone())
+    }
+
+    fn bind(&self, columns: &[DataType], _parameters: &[ScalarValue]) -> Result<Arc<dyn BoundAggregate>, String> {
         fn ordered<S: Side, T: ArrowPrimitiveType>(data_type: &DataType) -> Arc<dyn BoundAggregate>
         where
             T::Native: Rank,
         {
             Arc::new(ExtremePrimitive::<S, T> { data_type: data_type.clone(), side: PhantomData })
         }
-        let data_type = &args[0];
+        let data_type = &columns[0];
         Ok(match data_type {
             DataType::Int8 => ordered::<S, Int8Type>(data_type),
             DataType::Int16 => ordered::<S, Int16Type>(data_type),
@@ -169,6 +182,117 @@ macro_rules! rank_float {
 rank_float!(f32, i32, u32);
 rank_float!(f64, i64, u64);
 
+/// The value that wins so far, if there is one.
+#[derive(Clone, Debug)]
+pub struct Held<S, V> {
+    value: Option<V>,
+    side: PhantomData<fn() -> S>,
+}
+
+impl<S, V> Default for Held<S, V> {
+    fn default() -> Self {
+        Self { value: None, side: PhantomData }
+    }
+}
+
+impl<S: Side, V: PartialOrd> Held<S, V> {
+    #[inline]
+    fn challenge(&mut self, challenger: V) {
+        if self.value.as_ref().is_none_or(|holder| S::wins(&challenger, holder)) {
+            self.value = Some(challenger);
+        }
+    }
+}
+
+/// A value that can be held.
+pub trait Value: Clone + Debug + PartialOrd + Send + Sync + 'static {
+    fn put(&self, out: &mut Vec<u8>);
+    fn read(bytes: &mut Reader<'_>) -> Result<Self, StateError>;
+
+    fn heap_size(&self) -> usize {
+        0
+    }
+}
+
+impl<S: Side, V: Value> State for Held<S, V> {
+    fn merge(&mut self, other: &Self) {
+        if let Some(challenger) = &other.value
+            && self.value.as_ref().is_none_or(|holder| S::wins(challenger, holder))
+        {
+            self.value = Some(challenger.clone());
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.value.is_some()));
+        if let Some(value) = &self.value {
+            value.put(out);
+        }
+    }
+
+    fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
+        let value = if bytes.flag()? { Some(V::read(bytes)?) } else { None };
+        Ok(Self { value, side: PhantomData })
+    }
+
+    fn heap_size(&self) -> usize {
+        self.value.as_ref().map_or(0, Value::heap_size)
+    }
+}
+
+/// A native value in its total order.
+#[derive(Clone, Copy, Debug)]
+pub struct Ranked<N: Rank>(N::Ordered);
+
+// Derived, these would compare `N`, which for floating point is not a total order.
+impl<N: Rank> PartialEq for Ranked<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<N: Rank> PartialOrd for Ranked<N> {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.0.cmp(&other.0))
+    }
+}
+
+impl<N: Rank> Value for Ranked<N> {
+    fn put(&self, out: &mut Vec<u8>) {
+        N::put(self.0, out);
+    }
+
+    fn read(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
+        N::read(bytes).map(Self)
+    }
+}
+
+impl Value for bool {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+
+    fn read(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
+        bytes.flag()
+    }
+}
+
+impl Value for Box<str> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.as_bytes());
+    }
+
+    fn read(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
+        let text = std::str::from_utf8(bytes.bytes()?).map_err(|_| StateError::Invalid("a string is not UTF-8"))?;
+        Ok(text.into())
+    }
+
+    fn heap_size(&self) -> usize {
+        self.len()
+    }
+}
+
 struct ExtremePrimitive<S, T> {
     data_type: DataType,
     side: PhantomData<fn() -> (S, T)>,
@@ -187,21 +311,13 @@ impl<S: Side, T> Debug for ExtremePrimitive<S, T> {
     }
 }
 
-type RankOf<T> = <<T as ArrowPrimitiveType>::Native as Rank>::Ordered;
-
-fn challenge<S: Side, V: PartialOrd + Copy>(holder: &mut Option<V>, challenger: V) {
-    if holder.as_ref().is_none_or(|holder| S::wins(&challenger, holder)) {
-        *holder = Some(challenger);
-    }
-}
-
 impl<S: Side, T: ArrowPrimitiveType> Kernel for ExtremePrimitive<S, T>
 where
     T::Native: Rank,
 {
     const NAME: &'static str = S::NAME;
     const VERSION: u8 = 1;
-    type State = Option<RankOf<T>>;
+    type State = Held<S, Ranked<T::Native>>;
 
     fn return_type(&self) -> DataType {
         self.data_type.clone()
@@ -209,29 +325,12 @@ where
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<T>();
-        rows.for_each(values.nulls(), |row, group| challenge::<S, _>(&mut states[group], values.value(row).rank()));
-    }
-
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        if let Some(challenger) = other {
-            challenge::<S, _>(into, *challenger);
-        }
-    }
-
-    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
-        out.push(u8::from(state.is_some()));
-        if let Some(value) = state {
-            T::Native::put(*value, out);
-        }
-    }
-
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
-        if bytes.flag()? { T::Native::read(bytes).map(Some) } else { Ok(None) }
+        rows.for_each(values.nulls(), |row, group| states[group].challenge(Ranked(values.value(row).rank())));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
-        let values: PrimitiveArray<T> = states.iter().map(|state| state.map(T::Native::unrank)).collect();
-        Ok(Arc::new(values.with_data_type(self.data_type.clone())))
+        let values = states.iter().map(|held| held.value.map(|value| T::Native::unrank(value.0)));
+        Ok(Arc::new(values.collect::<PrimitiveArray<T>>().with_data_type(self.data_type.clone())))
     }
 }
 
@@ -241,7 +340,7 @@ struct ExtremeBoolean<S>(PhantomData<S>);
 impl<S: Side> Kernel for ExtremeBoolean<S> {
     const NAME: &'static str = S::NAME;
     const VERSION: u8 = 1;
-    type State = Option<bool>;
+    type State = Held<S, bool>;
 
     fn return_type(&self) -> DataType {
         DataType::Boolean
@@ -249,44 +348,21 @@ impl<S: Side> Kernel for ExtremeBoolean<S> {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_boolean();
-        rows.for_each(values.nulls(), |row, group| challenge::<S, _>(&mut states[group], values.value(row)));
-    }
-
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        if let Some(challenger) = other {
-            challenge::<S, _>(into, *challenger);
-        }
-    }
-
-    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
-        out.push(u8::from(state.is_some()));
-        out.extend(state.map(u8::from));
-    }
-
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
-        if bytes.flag()? { bytes.flag().map(Some) } else { Ok(None) }
+        rows.for_each(values.nulls(), |row, group| states[group].challenge(values.value(row)));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
-        Ok(Arc::new(BooleanArray::from(states.to_vec())))
+        Ok(Arc::new(states.iter().map(|held| held.value).collect::<BooleanArray>()))
     }
 }
 
 #[derive(Clone, Debug)]
 struct ExtremeString<S>(PhantomData<S>);
 
-impl<S: Side> ExtremeString<S> {
-    fn challenge(holder: &mut Option<Box<str>>, challenger: &str) {
-        if holder.as_ref().is_none_or(|holder| S::wins(challenger, holder)) {
-            *holder = Some(challenger.into());
-        }
-    }
-}
-
 impl<S: Side> Kernel for ExtremeString<S> {
     const NAME: &'static str = S::NAME;
     const VERSION: u8 = 1;
-    type State = Option<Box<str>>;
+    type State = Held<S, Box<str>>;
 
     fn return_type(&self) -> DataType {
         DataType::Utf8
@@ -294,35 +370,15 @@ impl<S: Side> Kernel for ExtremeString<S> {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_string::<i32>();
-        rows.for_each(values.nulls(), |row, group| Self::challenge(&mut states[group], values.value(row)));
-    }
-
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        if let Some(challenger) = other {
-            Self::challenge(into, challenger);
-        }
-    }
-
-    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
-        out.push(u8::from(state.is_some()));
-        if let Some(value) = state {
-            put_bytes(out, value.as_bytes());
-        }
-    }
-
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
-        if !bytes.flag()? {
-            return Ok(None);
-        }
-        let text = std::str::from_utf8(bytes.bytes()?).map_err(|_| StateError::Invalid("a string is not UTF-8"))?;
-        Ok(Some(text.into()))
+        rows.for_each(values.nulls(), |row, group| {
+            let (challenger, holder) = (values.value(row), &mut states[group].value);
+            if holder.as_deref().is_none_or(|holder| S::wins(challenger, holder)) {
+                *holder = Some(challenger.into());
+            }
+        });
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
-        Ok(Arc::new(states.iter().map(|state| state.as_deref()).collect::<StringArray>()))
-    }
-
-    fn heap_size(state: &Self::State) -> usize {
-        state.as_ref().map_or(0, |text| text.len())
+        Ok(Arc::new(states.iter().map(|held| held.value.as_deref()).collect::<StringArray>()))
     }
 }

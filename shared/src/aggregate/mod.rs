@@ -18,7 +18,9 @@ mod double;
 mod kernel;
 mod min_max;
 pub mod row;
+pub mod session;
 mod sum;
+mod total;
 pub mod udaf;
 mod wide;
 
@@ -27,40 +29,81 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, BooleanArray};
 use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use serde::Serialize;
 
 pub use codec::StateError;
 pub use double::DoubleSum;
-pub use kernel::{Kernel, Selection};
+pub use kernel::{Kernel, Selection, State};
 
 /// Every aggregate that SQL can name.
-pub fn registry() -> [Arc<dyn Aggregate>; 5] {
-    [Arc::new(count::Count), Arc::new(sum::Sum), Arc::new(avg::Avg), Arc::new(min_max::MIN), Arc::new(min_max::MAX)]
+pub fn registry() -> Vec<Arc<dyn Aggregate>> {
+    vec![Arc::new(count::Count), Arc::new(sum::Sum), Arc::new(avg::Avg), Arc::new(min_max::MIN), Arc::new(min_max::MAX)]
 }
 
-/// How far the roads agree for an aggregate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The aggregate with this name or alias.
+pub fn named(name: &str) -> Option<Arc<dyn Aggregate>> {
+    registry().into_iter().find(|aggregate| aggregate.name() == name || aggregate.aliases().contains(&name))
+}
+
+/// How far the roads agree for an aggregate. All classes give the same bytes on every road; they
+/// differ in what the value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EqualityClass {
-    /// The same bytes on every road, and the mathematically exact value or its stated rounding.
+    /// The mathematically exact value, or its one stated rounding.
     Exact,
-    /// The same bytes on every road; the value is a deterministic approximation.
+    /// A deterministic approximation by floating point, within the rounding that the aggregate states.
     Reproducible,
+    /// The identical sketch; its estimate has the error that the aggregate states.
+    Sketch,
 }
 
 /// An aggregate function as SQL names it.
+///
+/// Its SQL arguments are first *columns*, evaluated per event, and then *parameters*, which are
+/// literals and decide the state's shape: in `approx_quantile(x, 0.95)` there is one of each.
 pub trait Aggregate: Debug + Send + Sync {
     /// Its SQL name, lower case.
     fn name(&self) -> &'static str;
 
-    /// The types that arguments of these types are cast to; an error says what is accepted.
+    /// Other names for it.
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// How it is called, for messages and documentation: `sum(x)`.
+    fn usage(&self) -> &'static str;
+
+    /// The types that arguments of these types, columns and parameters, are cast to; an error says
+    /// what is accepted.
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String>;
 
-    /// The aggregate for arguments of these types, which [`Aggregate::coerce`] has returned.
-    fn bind(&self, args: &[DataType]) -> Result<Arc<dyn BoundAggregate>, String>;
+    /// How many of the arguments are columns; the rest are parameters.
+    fn columns(&self) -> usize {
+        1
+    }
+
+    /// Parameters as a user would write them, for the laws and the golden files: one list for each
+    /// form that is worth testing.
+    fn example_parameters(&self) -> Vec<Vec<ScalarValue>> {
+        vec![vec![]]
+    }
+
+    /// Whether [`States::lift`] takes, after the columns, the event's position: its event time
+    /// (TIMESTAMP, microseconds), partition (INT) and offset (BIGINT).
+    fn is_positional(&self) -> bool {
+        false
+    }
+
+    /// Type of the finished value for columns of these types, as coerced.
+    fn return_type(&self, columns: &[DataType]) -> Result<DataType, String>;
+
+    /// The aggregate for columns of these types, as coerced, and these parameters.
+    fn bind(&self, columns: &[DataType], parameters: &[ScalarValue]) -> Result<Arc<dyn BoundAggregate>, String>;
 }
 
-/// An aggregate function for given argument types.
+/// An aggregate function for given argument types and parameters.
 pub trait BoundAggregate: Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
@@ -108,6 +151,3 @@ pub struct FinishError {
     pub aggregate: &'static str,
     pub data_type: DataType,
 }
-
-#[cfg(test)]
-mod laws;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
+use datafusion::common::ScalarValue;
 
-use super::codec::{Reader, StateError};
+use super::total::Total;
 use super::wide::{WideInt, fits_decimal};
 use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection};
 
@@ -20,12 +21,20 @@ impl Aggregate for Sum {
         "sum"
     }
 
+    fn usage(&self) -> &'static str {
+        "sum(x)"
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         coerce_number("sum", args)
     }
 
-    fn bind(&self, args: &[DataType]) -> Result<Arc<dyn BoundAggregate>, String> {
-        Ok(match &args[0] {
+    fn return_type(&self, columns: &[DataType]) -> Result<DataType, String> {
+        Ok(self.bind(columns, &[])?.return_type())
+    }
+
+    fn bind(&self, columns: &[DataType], _parameters: &[ScalarValue]) -> Result<Arc<dyn BoundAggregate>, String> {
+        Ok(match &columns[0] {
             DataType::Decimal128(precision @ ..=18, scale) => Arc::new(SumDecimal::<i128>::new(*precision, *scale)),
             DataType::Decimal128(precision, scale) => Arc::new(SumDecimal::<i256>::new(*precision, *scale)),
             DataType::Float64 => Arc::new(SumDouble),
@@ -48,37 +57,10 @@ pub fn coerce_number(name: &str, args: &[DataType]) -> Result<Vec<DataType>, Str
     }
 }
 
-/// A sum and whether there was anything to add.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Total<T> {
-    sum: T,
-    any: bool,
-}
-
-impl<T: WideInt> Total<T> {
-    #[inline]
-    fn add(&mut self, value: T) {
-        self.sum = self.sum.add(value);
-        self.any = true;
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.sum = self.sum.add(other.sum);
-        self.any |= other.any;
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.push(u8::from(self.any));
-        if self.any {
-            self.sum.put(out);
-        }
-    }
-
-    fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
-        let any = bytes.flag()?;
-        let sum = if any { T::read(bytes)? } else { T::default() };
-        Ok(Self { sum, any })
-    }
+#[inline]
+fn add<T: WideInt>(total: &mut Total<T>, value: T) {
+    total.sum = total.sum.add(value);
+    total.any = true;
 }
 
 #[derive(Clone, Debug)]
@@ -95,19 +77,7 @@ impl Kernel for SumInteger {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Int64Type>();
-        rows.for_each(values.nulls(), |row, group| states[group].add(i128::from(values.value(row))));
-    }
-
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        into.merge(other);
-    }
-
-    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
-        state.encode(out);
-    }
-
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
-        Total::decode(bytes)
+        rows.for_each(values.nulls(), |row, group| add(&mut states[group], i128::from(values.value(row))));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
@@ -142,19 +112,7 @@ impl<T: WideInt> Kernel for SumDecimal<T> {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Decimal128Type>();
-        rows.for_each(values.nulls(), |row, group| states[group].add(T::from_i128(values.value(row))));
-    }
-
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        into.merge(other);
-    }
-
-    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
-        state.encode(out);
-    }
-
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
-        Total::decode(bytes)
+        rows.for_each(values.nulls(), |row, group| add(&mut states[group], T::from_i128(values.value(row))));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
@@ -169,20 +127,13 @@ impl<T: WideInt> Kernel for SumDecimal<T> {
     }
 }
 
-/// A reproducible sum of doubles and whether there was anything to add.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DoubleTotal {
-    sum: DoubleSum,
-    any: bool,
-}
-
 #[derive(Clone, Debug)]
 struct SumDouble;
 
 impl Kernel for SumDouble {
     const NAME: &'static str = "sum";
     const VERSION: u8 = 1;
-    type State = DoubleTotal;
+    type State = Total<DoubleSum>;
 
     fn return_type(&self) -> DataType {
         DataType::Float64
@@ -198,24 +149,6 @@ impl Kernel for SumDouble {
             states[group].sum.add(values.value(row));
             states[group].any = true;
         });
-    }
-
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        into.sum.merge(&other.sum);
-        into.any |= other.any;
-    }
-
-    fn encode(&self, state: &Self::State, out: &mut Vec<u8>) {
-        out.push(u8::from(state.any));
-        if state.any {
-            state.sum.encode(out);
-        }
-    }
-
-    fn decode(&self, bytes: &mut Reader<'_>) -> Result<Self::State, StateError> {
-        let any = bytes.flag()?;
-        let sum = if any { DoubleSum::decode(bytes)? } else { DoubleSum::default() };
-        Ok(DoubleTotal { sum, any })
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {

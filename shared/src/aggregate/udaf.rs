@@ -5,48 +5,59 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, plan_datafusion_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
+use datafusion::physical_expr::expressions::Literal;
 
 use super::{Aggregate, BoundAggregate, States};
 
 /// `name(x)`: events in, the finished value out. Used to plan a view's SQL.
 pub fn value_function(aggregate: Arc<dyn Aggregate>) -> AggregateUDF {
-    AggregateFunction::udaf(aggregate.name().to_owned(), aggregate, Form::Value)
+    AggregateFunction::udaf(aggregate.name().to_owned(), Form::Value(aggregate))
 }
 
 /// `name_state(x)`: events in, the encoded partial state out.
-pub fn lift_function(aggregate: Arc<dyn Aggregate>) -> AggregateUDF {
-    AggregateFunction::udaf(format!("{}_state", aggregate.name()), aggregate, Form::Lift)
+pub fn lift_function(bound: Arc<dyn BoundAggregate>) -> AggregateUDF {
+    AggregateFunction::udaf(format!("{}_state", bound.name()), Form::Lift(bound))
 }
 
-/// `name_merge(s)`: encoded partial states in, their merge out. `args` are the types of the
-/// aggregate's own arguments.
-pub fn merge_function(aggregate: Arc<dyn Aggregate>, args: Vec<DataType>) -> AggregateUDF {
-    AggregateFunction::udaf(format!("{}_merge", aggregate.name()), aggregate, Form::Merge(args))
+/// `name_merge(s)`: encoded partial states in, their merge out.
+pub fn merge_function(bound: Arc<dyn BoundAggregate>) -> AggregateUDF {
+    AggregateFunction::udaf(format!("{}_merge", bound.name()), Form::Merge(bound))
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 enum Form {
-    Value,
-    Lift,
-    Merge(Vec<DataType>),
+    Value(Arc<dyn Aggregate>),
+    Lift(Arc<dyn BoundAggregate>),
+    Merge(Arc<dyn BoundAggregate>),
+}
+
+impl Form {
+    /// Functions are equal if they are the same one, down to the parameters in it.
+    fn identity(&self) -> (u8, String) {
+        match self {
+            Self::Value(aggregate) => (0, aggregate.name().to_owned()),
+            Self::Lift(bound) => (1, format!("{bound:?}")),
+            Self::Merge(bound) => (2, format!("{bound:?}")),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct AggregateFunction {
     name: String,
-    aggregate: Arc<dyn Aggregate>,
     form: Form,
+    aliases: Vec<String>,
     signature: Signature,
 }
 
 impl PartialEq for AggregateFunction {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.form == other.form
+        self.name == other.name && self.form.identity() == other.form.identity()
     }
 }
 
@@ -55,27 +66,40 @@ impl Eq for AggregateFunction {}
 impl Hash for AggregateFunction {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);
-        self.form.hash(state);
+        self.form.identity().hash(state);
     }
 }
 
 impl AggregateFunction {
-    fn udaf(name: String, aggregate: Arc<dyn Aggregate>, form: Form) -> AggregateUDF {
+    fn udaf(name: String, form: Form) -> AggregateUDF {
         let signature = Signature::user_defined(Volatility::Immutable);
-        AggregateUDF::new_from_impl(Self { name, aggregate, form, signature })
+        let aliases = match &form {
+            Form::Value(aggregate) => aggregate.aliases().iter().map(|alias| (*alias).to_owned()).collect(),
+            Form::Lift(_) | Form::Merge(_) => vec![],
+        };
+        AggregateUDF::new_from_impl(Self { name, form, aliases, signature })
     }
 
-    fn bind(&self, args: &[DataType]) -> Result<Arc<dyn BoundAggregate>> {
-        let args = match &self.form {
-            Form::Merge(original) => original,
-            Form::Value | Form::Lift => args,
+    fn bind(&self, args: &AccumulatorArgs<'_>) -> Result<Arc<dyn BoundAggregate>> {
+        let aggregate = match &self.form {
+            Form::Value(aggregate) => aggregate,
+            Form::Lift(bound) | Form::Merge(bound) => return Ok(bound.clone()),
         };
-        self.aggregate.bind(args).map_err(|cause| plan_datafusion_err!("{cause}"))
+        if aggregate.is_positional() {
+            return plan_err!("{} needs the events' positions, which only a view has", self.name);
+        }
+        let types: Vec<DataType> = args.expr_fields.iter().map(|field| field.data_type().clone()).collect();
+        let (columns, _) = types.split_at(aggregate.columns().min(types.len()));
+        let parameters = args.exprs[columns.len()..].iter().map(|expr| match expr.downcast_ref::<Literal>() {
+            Some(literal) => Ok(literal.value().clone()),
+            None => plan_err!("{}: {expr} must be a literal", aggregate.usage()),
+        });
+        let parameters = parameters.collect::<Result<Vec<_>>>()?;
+        aggregate.bind(columns, &parameters).map_err(|cause| plan_datafusion_err!("{cause}"))
     }
 
     fn column(&self, args: &AccumulatorArgs<'_>) -> Result<StateAccumulator> {
-        let types: Vec<DataType> = args.expr_fields.iter().map(|field| field.data_type().clone()).collect();
-        let bound = self.bind(&types)?;
+        let bound = self.bind(args)?;
         Ok(StateAccumulator { states: bound.new_states(), bound, form: self.form.clone(), groups: 0 })
     }
 }
@@ -85,21 +109,30 @@ impl AggregateUDFImpl for AggregateFunction {
         &self.name
     }
 
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        match self.form {
+        match &self.form {
+            Form::Value(aggregate) => aggregate.coerce(types).map_err(|cause| plan_datafusion_err!("{cause}")),
+            // The view's parser has coerced the arguments already.
+            Form::Lift(_) => Ok(types.to_vec()),
             Form::Merge(_) => Ok(vec![DataType::Binary]),
-            _ => self.aggregate.coerce(types).map_err(|cause| plan_datafusion_err!("{cause}")),
         }
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        match self.form {
-            Form::Value => Ok(self.bind(types)?.return_type()),
-            Form::Lift | Form::Merge(_) => Ok(DataType::Binary),
+        match &self.form {
+            Form::Value(aggregate) => {
+                let columns = &types[..aggregate.columns().min(types.len())];
+                aggregate.return_type(columns).map_err(|cause| plan_datafusion_err!("{cause}"))
+            }
+            Form::Lift(_) | Form::Merge(_) => Ok(DataType::Binary),
         }
     }
 
@@ -144,7 +177,7 @@ impl StateAccumulator {
     fn update(&mut self, values: &[ArrayRef], groups: &[u32], filter: Option<&BooleanArray>) -> Result<()> {
         match self.form {
             Form::Merge(_) => self.merge(values, groups),
-            Form::Value | Form::Lift => {
+            Form::Value(_) | Form::Lift(_) => {
                 self.states.lift(values, groups, filter);
                 Ok(())
             }
@@ -171,8 +204,8 @@ impl StateAccumulator {
 
     fn output(&self, groups: usize) -> Result<ArrayRef> {
         match self.form {
-            Form::Value => Ok(self.states.finish().map_err(execution_error)?.slice(0, groups)),
-            Form::Lift | Form::Merge(_) => Ok(self.encoded(groups)),
+            Form::Value(_) => Ok(self.states.finish().map_err(execution_error)?.slice(0, groups)),
+            Form::Lift(_) | Form::Merge(_) => Ok(self.encoded(groups)),
         }
     }
 

@@ -7,8 +7,11 @@ mod number;
 mod time;
 mod verdict;
 
-use arrow::array::{BooleanArray, RecordBatch};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
 pub use decode::Decoder;
@@ -16,6 +19,7 @@ pub use number::parse_decimal;
 pub use time::{parse_date, parse_timestamp};
 pub use verdict::{Judge, Verdict};
 
+use crate::archive::{OFFSET, PARTITION};
 use crate::log::Chunk;
 use crate::position::{CutPoint, Partition};
 use crate::project::Source;
@@ -56,13 +60,25 @@ impl JudgedEvents {
         })
     }
 
-    /// The events that count, in order.
+    /// The events that count, in order, with their positions ([`crate::view::input_schema`]).
     pub fn applied(&self) -> Result<RecordBatch, ArrowError> {
+        let events = self.positioned()?;
         if self.verdicts.iter().all(|verdict| *verdict == Verdict::Applied) {
-            return Ok(self.events.clone());
+            return Ok(events);
         }
         let keep: BooleanArray = self.verdicts.iter().map(|verdict| Some(*verdict == Verdict::Applied)).collect();
-        filter_record_batch(&self.events, &keep)
+        filter_record_batch(&events, &keep)
+    }
+
+    fn positioned(&self) -> Result<RecordBatch, ArrowError> {
+        let partition = Int32Array::from_value(self.partition.0 as i32, self.offsets.len());
+        let offsets = Int64Array::from_iter_values(self.offsets.iter().map(|offset| *offset as i64));
+        let mut fields = self.events.schema().fields().to_vec();
+        fields.push(Arc::new(Field::new(PARTITION, DataType::Int32, true)));
+        fields.push(Arc::new(Field::new(OFFSET, DataType::Int64, true)));
+        let mut columns = self.events.columns().to_vec();
+        columns.extend([Arc::new(partition) as ArrayRef, Arc::new(offsets)]);
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
     }
 
     /// How many events met which verdict.

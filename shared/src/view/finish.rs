@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, UInt32Array
 use arrow::compute::{filter_record_batch, take_record_batch};
 
 use super::ViewPlan;
+use super::window::Bounds;
 use crate::aggregate::{FinishError, StateError, States};
 use crate::key;
 
@@ -23,28 +24,32 @@ pub enum FinishViewError {
 }
 
 impl ViewPlan {
-    /// Finishes the groups that `states` holds, whose panes and keys are given, and returns those
+    /// Finishes the groups that `states` holds, whose windows and keys are given, and returns those
     /// named by `order`, in that order, less those that HAVING removes.
     pub fn finish(
         &self,
-        panes: &[i64],
+        windows: &[Bounds],
         keys: &[&[u8]],
         states: &[Box<dyn States>],
         order: &UInt32Array,
     ) -> Result<RecordBatch, FinishViewError> {
-        let groups = self.group_columns(panes, keys)?;
+        let groups = self.group_columns(windows, keys)?;
         let values = states.iter().map(|column| column.finish()).collect::<Result<Vec<ArrayRef>, _>>()?;
         let columns = groups.into_iter().chain(values).collect();
         let finished = RecordBatch::try_new(self.on_finished.schema.clone(), columns)?;
         self.select(take_record_batch(&finished, order)?)
     }
 
-    /// Keys and pane in the order of GROUP BY.
-    fn group_columns(&self, panes: &[i64], keys: &[&[u8]]) -> Result<Vec<ArrayRef>, FinishViewError> {
+    /// Keys and bounds in the order of GROUP BY.
+    fn group_columns(&self, windows: &[Bounds], keys: &[&[u8]]) -> Result<Vec<ArrayRef>, FinishViewError> {
         let decoded = key::decode(keys.iter().copied(), &self.key_types())?;
         let mut groups: Vec<(usize, ArrayRef)> = self.keys.iter().map(|key| key.position).zip(decoded).collect();
         if let Some(window) = &self.window {
-            groups.push((window.position, Arc::new(TimestampMicrosecondArray::from(panes.to_vec()))));
+            let times = |bound: fn(&Bounds) -> i64| -> ArrayRef {
+                Arc::new(TimestampMicrosecondArray::from_iter_values(windows.iter().map(bound)))
+            };
+            groups.push((window.start, times(|(start, _)| *start)));
+            groups.push((window.end, times(|(_, end)| *end)));
         }
         groups.sort_by_key(|(position, _)| *position);
         Ok(groups.into_iter().map(|(_, column)| column).collect())

@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{and_kleene, cast, filter_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
-use datafusion::common::{DFSchema, DataFusionError, Result as PlanResult};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimestampMicrosecondType};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result as PlanResult};
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -32,9 +32,11 @@ use sha2::{Digest, Sha256};
 
 pub use finish::FinishViewError;
 use total::total;
-pub use window::{WINDOW_TYPE, Window, tumble_function, window_end_function};
+pub use window::{Bounds, Calendar, Span, WINDOW_TYPE, Window, Zone};
 
+use crate::aggregate::session::{Part, Sessions};
 use crate::aggregate::{Aggregate, BoundAggregate, EqualityClass, States, registry, udaf};
+use crate::archive::{OFFSET, PARTITION};
 use crate::key;
 use crate::position::Pane;
 use crate::project::{Definition, ProjectError, Source};
@@ -48,13 +50,16 @@ pub struct ViewPlan {
     pub definition: Definition,
     /// Hash of everything that decides the view's rows and their encoding.
     pub fingerprint: String,
-    /// Columns of a decoded event.
+    /// Columns of an event as it is folded in ([`input_schema`]).
     pub event_schema: SchemaRef,
     /// WHERE, over the event's columns.
     pub filter: Option<Expr>,
     pub window: Option<WindowColumn>,
     pub keys: Vec<KeyColumn>,
     pub aggregates: Vec<AggregateColumn>,
+    /// What is stored per group: one state per aggregate, or one that holds the fragments of its
+    /// sessions.
+    pub states: Vec<StateColumn>,
     /// The SELECT list, over finished columns ([`finished_name`]).
     pub output: Vec<OutputColumn>,
     per_event: PerEvent,
@@ -65,9 +70,11 @@ pub struct ViewPlan {
 #[derive(Debug)]
 pub struct WindowColumn {
     pub window: Window,
-    /// The whole call `tumble(...)`: an event's pane start.
+    /// The start of an event's pane.
     pub expr: Expr,
-    position: usize,
+    /// Where the window's bounds stand in the aggregation's result.
+    start: usize,
+    end: usize,
 }
 
 /// A group key.
@@ -85,11 +92,20 @@ pub struct KeyColumn {
 #[derive(Debug)]
 pub struct AggregateColumn {
     pub function: Arc<dyn Aggregate>,
-    /// Types of the arguments, as bound.
+    /// Types of the columns among its arguments, as bound.
     pub types: Vec<DataType>,
     pub bound: Arc<dyn BoundAggregate>,
+    /// The columns, and the event's position where the aggregate needs it.
     pub args: Vec<Expr>,
     /// `FILTER (WHERE ...)`.
+    pub filter: Option<Expr>,
+}
+
+/// A column of partial states and what it is lifted from.
+#[derive(Debug)]
+pub struct StateColumn {
+    pub bound: Arc<dyn BoundAggregate>,
+    pub args: Vec<Expr>,
     pub filter: Option<Expr>,
 }
 
@@ -180,15 +196,24 @@ pub fn session() -> SessionState {
     for aggregate in registry() {
         state.register_udaf(Arc::new(udaf::value_function(aggregate))).expect("registering replaces");
     }
-    for function in [tumble_function(), window_end_function()] {
+    for function in window::marker_functions() {
         state.register_udf(Arc::new(function)).expect("registering replaces");
     }
+    datafusion_functions_json::register_all(&mut state).expect("registering replaces");
     state
 }
 
 /// The columns of a decoded event of `source`.
 pub fn event_schema(source: &Source) -> SchemaRef {
     Arc::new(Schema::new(source.columns.iter().map(|column| column.field()).collect::<Vec<Field>>()))
+}
+
+/// The columns of an event as views take it: those of [`event_schema`], then its position in the
+/// log, [`PARTITION`] and [`OFFSET`].
+pub fn input_schema(source: &Source) -> SchemaRef {
+    let declared = event_schema(source);
+    let position = [Field::new(PARTITION, DataType::Int32, true), Field::new(OFFSET, DataType::Int64, true)];
+    Arc::new(Schema::new(declared.fields().iter().cloned().chain(position.map(Arc::new)).collect::<Vec<FieldRef>>()))
 }
 
 impl ViewPlan {
@@ -207,7 +232,8 @@ impl ViewPlan {
         let schema = parts.schema.clone();
         let events = DFSchema::try_from(schema.clone())?;
         let Parts { definition, filter, window, mut keys, aggregates, having, .. } = parts.total(&events)?;
-        let per_event = PerEvent::compile(&events, state, &filter, &window, &keys, &aggregates)?;
+        let states = state_columns(&definition.source.event_time, &window, &aggregates);
+        let per_event = PerEvent::compile(&events, state, &filter, &window, &keys, &states)?;
         let finished = finished_schema(&window, &keys, &aggregates);
         let finished_columns = DFSchema::try_from(finished.clone())?;
         let having = having.map(|having| total(having, &finished_columns)).transpose()?;
@@ -219,7 +245,7 @@ impl ViewPlan {
             }
         }
         let on_finished = OnFinished::compile(finished, state, having.as_ref(), &mut output)?;
-        let fingerprint = fingerprint(&definition);
+        let fingerprint = fingerprint(&definition, window.as_ref().and_then(|window| window.window.database()));
         Ok(Self {
             definition,
             fingerprint,
@@ -228,6 +254,7 @@ impl ViewPlan {
             window,
             keys,
             aggregates,
+            states,
             output,
             per_event,
             on_finished,
@@ -237,6 +264,16 @@ impl ViewPlan {
     /// No groups yet, one column of states per aggregate.
     pub fn new_states(&self) -> Vec<Box<dyn States>> {
         self.aggregates.iter().map(|aggregate| aggregate.bound.new_states()).collect()
+    }
+
+    /// No groups yet, the columns that are stored.
+    pub fn new_stored_states(&self) -> Vec<Box<dyn States>> {
+        self.states.iter().map(|column| column.bound.new_states()).collect()
+    }
+
+    /// The view's aggregates as fragments of sessions, if its window is one.
+    pub fn sessions(&self) -> Option<Sessions> {
+        self.window.as_ref().and_then(|window| sessions(&window.window, &self.aggregates))
     }
 
     /// Canonical types of the keys.
@@ -252,7 +289,7 @@ impl ViewPlan {
         if self.window.is_some() {
             fields.push(Field::new(PANE_COLUMN, WINDOW_TYPE, true));
         }
-        fields.extend((0..self.aggregates.len()).map(|i| Field::new(state_column(i), DataType::Binary, true)));
+        fields.extend((0..self.states.len()).map(|i| Field::new(state_column(i), DataType::Binary, true)));
         Arc::new(Schema::new(fields))
     }
 
@@ -263,8 +300,7 @@ impl ViewPlan {
 
     /// The weakest class among the aggregates.
     pub fn class(&self) -> EqualityClass {
-        let reproducible = |a: &AggregateColumn| a.bound.class() == EqualityClass::Reproducible;
-        if self.aggregates.iter().any(reproducible) { EqualityClass::Reproducible } else { EqualityClass::Exact }
+        self.aggregates.iter().map(|aggregate| aggregate.bound.class()).max().unwrap_or(EqualityClass::Exact)
     }
 
     /// Evaluates the per-event part on decoded events that have passed the source's checks.
@@ -316,20 +352,17 @@ impl PerEvent {
         filter: &Option<Expr>,
         window: &Option<WindowColumn>,
         keys: &[KeyColumn],
-        aggregates: &[AggregateColumn],
+        states: &[StateColumn],
     ) -> PlanResult<Self> {
         let compile = |expr: &Expr| compile(expr, events, state);
         Ok(Self {
             filter: filter.as_ref().map(compile).transpose()?,
             pane: window.as_ref().map(|window| compile(&window.expr)).transpose()?,
             keys: keys.iter().map(|key| compile(&key.expr)).collect::<PlanResult<_>>()?,
-            args: aggregates
+            args: states.iter().map(|column| column.args.iter().map(compile).collect()).collect::<PlanResult<_>>()?,
+            filters: states
                 .iter()
-                .map(|aggregate| aggregate.args.iter().map(compile).collect())
-                .collect::<PlanResult<_>>()?,
-            filters: aggregates
-                .iter()
-                .map(|aggregate| aggregate.filter.as_ref().map(compile).transpose())
+                .map(|column| column.filter.as_ref().map(compile).transpose())
                 .collect::<PlanResult<_>>()?,
         })
     }
@@ -357,17 +390,50 @@ impl OnFinished {
 
 /// Some functions, such as `coalesce`, only exist until they are simplified into others.
 fn compile(expr: &Expr, schema: &DFSchema, state: &SessionState) -> PlanResult<Arc<dyn PhysicalExpr>> {
+    state.create_physical_expr(simplified(expr.clone(), schema, state)?, schema)
+}
+
+fn simplified(expr: Expr, schema: &DFSchema, state: &SessionState) -> PlanResult<Expr> {
     let context = SimplifyContext::builder()
         .with_schema(Arc::new(schema.clone()))
         .with_config_options(state.config_options().clone())
         .build();
-    let simplified = ExprSimplifier::new(context).simplify(expr.clone())?;
-    state.create_physical_expr(simplified, schema)
+    ExprSimplifier::new(context).simplify(expr)
+}
+
+fn state_columns(event_time: &str, window: &Option<WindowColumn>, aggregates: &[AggregateColumn]) -> Vec<StateColumn> {
+    let sessions = window.as_ref().and_then(|window| sessions(&window.window, aggregates));
+    let Some(sessions) = sessions else {
+        let own = |aggregate: &AggregateColumn| StateColumn {
+            bound: aggregate.bound.clone(),
+            args: aggregate.args.clone(),
+            filter: aggregate.filter.clone(),
+        };
+        return aggregates.iter().map(own).collect();
+    };
+    let parts = aggregates.iter().flat_map(|aggregate| aggregate.args.iter().chain(&aggregate.filter));
+    let args = std::iter::once(&ident(event_time)).chain(parts).cloned().collect();
+    vec![StateColumn { bound: Arc::new(sessions), args, filter: None }]
+}
+
+fn sessions(window: &Window, aggregates: &[AggregateColumn]) -> Option<Sessions> {
+    let Window::Session { gap_us } = window else { return None };
+    let part = |aggregate: &AggregateColumn| Part {
+        aggregate: aggregate.bound.clone(),
+        columns: aggregate.args.len(),
+        filtered: aggregate.filter.is_some(),
+    };
+    Some(Sessions::new(*gap_us, aggregates.iter().map(part).collect()))
+}
+
+/// A column by its exact name.
+fn ident(name: &str) -> Expr {
+    Expr::Column(Column::new_unqualified(name))
 }
 
 fn finished_schema(window: &Option<WindowColumn>, keys: &[KeyColumn], aggregates: &[AggregateColumn]) -> SchemaRef {
     let mut groups: Vec<(usize, DataType)> = keys.iter().map(|key| (key.position, key.data_type.clone())).collect();
-    groups.extend(window.iter().map(|window| (window.position, WINDOW_TYPE)));
+    groups.extend(window.iter().flat_map(|window| [(window.start, WINDOW_TYPE), (window.end, WINDOW_TYPE)]));
     groups.sort_by_key(|(position, _)| *position);
     let aggregates = aggregates.iter().map(|aggregate| aggregate.bound.return_type());
     let types = groups.into_iter().map(|(_, data_type)| data_type).chain(aggregates);
@@ -376,19 +442,14 @@ fn finished_schema(window: &Option<WindowColumn>, keys: &[KeyColumn], aggregates
 }
 
 fn role(expr: &Expr, window: &Option<WindowColumn>, keys: &[KeyColumn]) -> Role {
-    let position_of = |expr: &Expr| match expr {
+    let position = match expr {
         Expr::Column(column) => column.name.strip_prefix('c').and_then(|position| position.parse::<usize>().ok()),
         _ => None,
     };
-    let is_window = |expr: &Expr| window.as_ref().is_some_and(|window| position_of(expr) == Some(window.position));
-    if is_window(expr) {
-        return Role::WindowStart;
-    }
-    match expr {
-        Expr::ScalarFunction(call) if call.func.name() == window::WINDOW_END && is_window(&call.args[0]) => {
-            Role::WindowEnd
-        }
-        _ => keys.iter().position(|key| Some(key.position) == position_of(expr)).map_or(Role::Value, Role::Key),
+    match window {
+        Some(window) if position == Some(window.start) => Role::WindowStart,
+        Some(window) if position == Some(window.end) => Role::WindowEnd,
+        _ => keys.iter().position(|key| Some(key.position) == position).map_or(Role::Value, Role::Key),
     }
 }
 
@@ -407,8 +468,12 @@ fn mask(condition: &dyn PhysicalExpr, batch: &RecordBatch) -> PlanResult<Boolean
     }
 }
 
-fn fingerprint(definition: &Definition) -> String {
-    let canonical = serde_json::to_vec(&(FORMAT, definition)).expect("a definition is plain data");
-    let digest = Sha256::digest(&canonical);
+/// `database` is the release of the time zone database, where the view follows one.
+fn fingerprint(definition: &Definition, database: Option<&str>) -> String {
+    let canonical = match database {
+        None => serde_json::to_vec(&(FORMAT, definition)),
+        Some(release) => serde_json::to_vec(&(FORMAT, definition, release)),
+    };
+    let digest = Sha256::digest(canonical.expect("a definition is plain data"));
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

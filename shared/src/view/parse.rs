@@ -9,15 +9,15 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{
-    Column, DFSchema, DataFusionError, Result as PlanResult, SchemaError, TableReference, plan_err,
+    Column, DFSchema, DataFusionError, Result as PlanResult, ScalarValue, SchemaError, TableReference, plan_err,
 };
 use datafusion::datasource::{empty::EmptyTable, provider_as_source};
 use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::logical_expr::expr::AggregateFunctionParams;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF,
 };
-use datafusion::optimizer::Analyzer;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, Spanned, visit_expressions_mut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -25,13 +25,12 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
 use super::refusal::{Refusal, select_of};
-use super::window::{WINDOW_END, Window};
-use super::{AggregateColumn, KeyColumn, OutputColumn, Role, ViewPlan, WindowColumn, session};
-use crate::aggregate::{Aggregate, registry};
+use super::window::{WINDOW_END, Window, pane_function};
+use super::{AggregateColumn, KeyColumn, OutputColumn, Role, ViewPlan, WindowColumn, ident, session};
+use crate::aggregate::{Aggregate, named, registry};
+use crate::archive::{OFFSET, PARTITION};
 use crate::key;
 use crate::project::{Definition, Place, ProjectError, Source};
-
-const FUNCTION_NAME: &str = "tumble";
 
 /// Parses `sql` as a view over one of `sources`; `file` is its name in errors.
 pub fn parse(file: &str, sql: &str, sources: &BTreeMap<String, Source>) -> Result<ViewPlan, ProjectError> {
@@ -160,8 +159,8 @@ fn span_in_message(message: &str) -> Span {
     }
 }
 
-/// Replaces `window_start` and `window_end` by what they stand for, so that DataFusion can
-/// resolve them against the GROUP BY.
+/// Gives GROUP BY a second expression for the window's end, and replaces `window_start` and
+/// `window_end` by what they stand for, so that DataFusion can resolve them against the GROUP BY.
 fn rewrite_window(select: &mut ast::Select) -> Result<(), Refusal> {
     let call = window_call(select)?;
     let replace = |expr: &mut ast::Expr| replace_window_column(expr, call.as_ref());
@@ -170,10 +169,13 @@ fn rewrite_window(select: &mut ast::Select) -> Result<(), Refusal> {
             return Err(refusal);
         }
     }
-    match visit_expressions_mut(&mut select.having, replace) {
-        ControlFlow::Break(refusal) => Err(refusal),
-        ControlFlow::Continue(()) => Ok(()),
+    if let ControlFlow::Break(refusal) = visit_expressions_mut(&mut select.having, replace) {
+        return Err(refusal);
     }
+    if let (Some(call), ast::GroupByExpr::Expressions(groups, _)) = (&call, &mut select.group_by) {
+        groups.push(ast::Expr::Function(window_end_call(call)));
+    }
+    Ok(())
 }
 
 fn replace_window_column(expr: &mut ast::Expr, call: Option<&ast::Function>) -> ControlFlow<Refusal> {
@@ -215,23 +217,19 @@ fn window_call(select: &ast::Select) -> Result<Option<ast::Function>, Refusal> {
 
 fn window_function(expr: &ast::Expr) -> Option<&ast::Function> {
     match expr {
-        ast::Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case(FUNCTION_NAME) => {
-            Some(function)
-        }
+        ast::Expr::Function(function) if is_window(&function.name.to_string().to_ascii_lowercase()) => Some(function),
         _ => None,
     }
 }
 
-/// `__window_end(tumble(time, size), size)`.
+fn is_window(name: &str) -> bool {
+    Window::FUNCTIONS.contains(&name)
+}
+
+/// `__window_end(time, ...)`, with the arguments of the window.
 fn window_end_call(call: &ast::Function) -> ast::Function {
     let mut end = call.clone();
     end.name = ast::ObjectName::from(vec![ast::Ident::new(WINDOW_END)]);
-    if let ast::FunctionArguments::List(list) = &mut end.args
-        && let Some(first) = list.args.first_mut()
-    {
-        let start = ast::Expr::Function(call.clone());
-        *first = ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(start));
-    }
     end
 }
 
@@ -246,7 +244,7 @@ impl ContextProvider for Names<'_> {
         if name.table() != self.source.name {
             return plan_err!("unknown source '{name}'");
         }
-        Ok(provider_as_source(Arc::new(EmptyTable::new(super::event_schema(self.source)))))
+        Ok(provider_as_source(Arc::new(EmptyTable::new(super::input_schema(self.source)))))
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
@@ -349,7 +347,8 @@ impl Planned<'_> {
         let plan = planner
             .sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
             .map_err(|error| self.text.planning(&error))?;
-        Analyzer::new()
+        self.state
+            .analyzer()
             .execute_and_check(plan, self.state.config_options(), |_, _| {})
             .map_err(|error| self.text.planning(&error))
     }
@@ -392,7 +391,7 @@ impl Planned<'_> {
 
     fn assemble(&self, nodes: Nodes, names: Vec<String>) -> Result<ViewPlan, ProjectError> {
         let Nodes { output, having, aggregate, filter } = nodes;
-        let schema = super::event_schema(&self.source);
+        let schema = super::input_schema(&self.source);
         let GroupBy { window, keys } = self.groups(&aggregate.group_expr, &schema)?;
         let aggregates = self.aggregates(&aggregate)?;
         let finished = FinishedNames { aggregate: &aggregate };
@@ -415,30 +414,43 @@ impl Planned<'_> {
     /// The window with its time, and the keys.
     fn groups(&self, groups: &[Expr], schema: &Arc<Schema>) -> Result<GroupBy, ProjectError> {
         let schema = DFSchema::try_from(schema.clone()).map_err(|error| self.text.planning(&error))?;
-        let (mut window, mut keys) = (None, Vec::new());
+        let (mut window, mut end, mut keys) = (None, 0, Vec::new());
         for (position, group) in groups.iter().enumerate() {
             let expr = unqualified(strip_alias(group.clone()));
             self.check_deterministic(&expr)?;
-            match window_args(&expr) {
-                Some(args) => {
-                    let parsed = Window::tumble(args).or_else(|cause| {
-                        self.refuse_word(FUNCTION_NAME, cause, "write tumble(time, INTERVAL '1 minute')")
-                    })?;
-                    self.check_window_time(&args[0])?;
-                    window = Some(WindowColumn { window: parsed, expr, position });
+            match &expr {
+                Expr::ScalarFunction(call) if call.func.name() == WINDOW_END => end = position,
+                Expr::ScalarFunction(call) if is_window(call.func.name()) => {
+                    window = Some((self.window(call.func.name(), &call.args)?, position));
                 }
-                None => keys.push(self.key(position, expr, &schema)?),
+                _ => keys.push(self.key(position, expr, &schema)?),
             }
         }
+        let window = window.map(|((window, expr), start)| WindowColumn { window, expr, start, end });
         Ok(GroupBy { window, keys })
     }
 
+    /// The window, and the expression of an event's pane.
+    fn window(&self, name: &str, args: &[Expr]) -> Result<(Window, Expr), ProjectError> {
+        let simplified = |arg: &Expr| super::simplified(arg.clone(), &DFSchema::empty(), &self.state);
+        let literals: Vec<Expr> = args[1..]
+            .iter()
+            .map(simplified)
+            .collect::<PlanResult<_>>()
+            .or_else(|error| self.refuse_word(name, error.strip_backtrace(), Window::usage(name)))?;
+        let window = Window::parse(name, &literals)
+            .or_else(|cause| self.refuse_word(name, cause, &format!("write {}", Window::usage(name))))?;
+        self.check_window_time(name, &args[0])?;
+        let expr = pane_function(window.clone()).call(vec![args[0].clone()]);
+        Ok((window, expr))
+    }
+
     /// Windows are on event time: lateness and retention are told by it.
-    fn check_window_time(&self, time: &Expr) -> Result<(), ProjectError> {
+    fn check_window_time(&self, name: &str, time: &Expr) -> Result<(), ProjectError> {
         match strip_casts(time) {
             Expr::Column(column) if column.name == self.source.event_time => Ok(()),
             other => self.refuse_word(
-                FUNCTION_NAME,
+                name,
                 format!("the window is on {other}, which is not the source's event time"),
                 &format!("window on '{}', the source's event_time", self.source.event_time),
             ),
@@ -467,32 +479,69 @@ impl Planned<'_> {
                 return self.refuse(format!("{expr} is not an aggregate"), "use an aggregate function");
             };
             let function = self.known_aggregate(call.func.name())?;
-            let params = call.params;
-            if params.distinct || !params.order_by.is_empty() || params.null_treatment.is_some() {
-                return self.refuse_word(
-                    function.name(),
-                    format!("DISTINCT, ORDER BY and IGNORE NULLS are not supported in {expr}"),
-                    "leave them out; NULLs are never aggregated",
-                );
-            }
-            let types: Vec<DataType> = params
-                .args
+            let call = call.params;
+            self.check_modifiers(function.as_ref(), expr, &call)?;
+            let mut args = call.args;
+            let parameters = args.split_off(function.columns().min(args.len()));
+            let types: Vec<DataType> = args
                 .iter()
                 .map(|arg| arg.get_type(aggregate.input.schema()))
                 .collect::<PlanResult<_>>()
                 .map_err(|error| self.text.planning(&error))?;
-            let bound = function.bind(&types).or_else(|cause| self.refuse(cause, "cast the argument"))?;
-            let args = params.args.into_iter().map(unqualified).collect();
-            let filter = params.filter.map(|filter| unqualified(*filter));
+            let parameters = self.parameters(function.as_ref(), parameters)?;
+            let bound = function
+                .bind(&types, &parameters)
+                .or_else(|cause| self.refuse_word(function.name(), cause, &format!("write {}", function.usage())))?;
+            if function.is_positional() {
+                args.extend([self.source.event_time.as_str(), PARTITION, OFFSET].map(ident));
+            }
+            let args = args.into_iter().map(unqualified).collect();
+            let filter = call.filter.map(|filter| unqualified(*filter));
             columns.push(AggregateColumn { function, types, bound, args, filter });
         }
         Ok(columns)
     }
 
+    fn check_modifiers(
+        &self,
+        function: &dyn Aggregate,
+        expr: &Expr,
+        call: &AggregateFunctionParams,
+    ) -> Result<(), ProjectError> {
+        if call.distinct {
+            return self.refuse_word(
+                "DISTINCT",
+                format!("DISTINCT in {expr} has no limit to the values that it keeps"),
+                "write count_distinct(x, 10000), which is exact up to that many, or approx_distinct(x)",
+            );
+        }
+        if !call.order_by.is_empty() || call.null_treatment.is_some() {
+            return self.refuse_word(
+                function.name(),
+                format!("ORDER BY and IGNORE NULLS are not supported in {expr}"),
+                "leave them out: NULLs are never aggregated, and the order is that of event time",
+            );
+        }
+        Ok(())
+    }
+
+    /// The values of an aggregate's parameters, which are literals once simplified.
+    fn parameters(&self, function: &dyn Aggregate, exprs: Vec<Expr>) -> Result<Vec<ScalarValue>, ProjectError> {
+        let literal = |expr: Expr| match super::simplified(expr.clone(), &DFSchema::empty(), &self.state) {
+            Ok(Expr::Literal(value, _)) => Ok(value),
+            _ => self.refuse_word(
+                function.name(),
+                format!("{expr} must be a literal in {}", function.usage()),
+                "write the number itself",
+            ),
+        };
+        exprs.into_iter().map(literal).collect()
+    }
+
     fn known_aggregate(&self, name: &str) -> Result<Arc<dyn Aggregate>, ProjectError> {
-        registry().into_iter().find(|aggregate| aggregate.name() == name).map_or_else(
+        named(name).map_or_else(
             || {
-                let known: Vec<&str> = registry().iter().map(|aggregate| aggregate.name()).collect();
+                let known: Vec<&str> = registry().iter().map(|aggregate| aggregate.usage()).collect();
                 self.refuse_word(
                     name,
                     format!("aggregate '{name}' is not supported"),
@@ -524,13 +573,6 @@ impl Planned<'_> {
             ),
             None => Ok(()),
         }
-    }
-}
-
-fn window_args(expr: &Expr) -> Option<&[Expr]> {
-    match expr {
-        Expr::ScalarFunction(call) if call.func.name() == FUNCTION_NAME => Some(&call.args),
-        _ => None,
     }
 }
 

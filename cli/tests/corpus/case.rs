@@ -1,0 +1,131 @@
+//! Reading the files of the corpus.
+
+use std::path::Path;
+
+use anabranch_shared::event::{Decoder, JudgedEvents};
+use anabranch_shared::log::Chunk;
+use anabranch_shared::position::{CutPoint, Offset, Partition};
+use anabranch_shared::project::{Project, ProjectError, Source};
+use anabranch_shared::view::ViewPlan;
+
+/// Ingestion time of events that do not state one: 2026-01-01.
+const INGESTED_MS: i64 = 1_767_225_600_000;
+
+/// A source, its events and views over them.
+pub struct Story {
+    pub name: String,
+    pub source: Source,
+    /// The events of each partition: ingestion time in milliseconds, and the payload.
+    pub partitions: Vec<Vec<(i64, String)>>,
+    pub cases: Vec<Case>,
+}
+
+pub struct Case {
+    pub name: String,
+    sql: String,
+    pub expected: Expected,
+}
+
+pub enum Expected {
+    /// Cells joined by `|`, in the order of key and window.
+    Rows(Vec<String>),
+    /// The view is refused, with these words.
+    Refused(String),
+    /// States agree but cannot be finished, with these words.
+    Fails(String),
+}
+
+impl Story {
+    pub fn parse(file: &Path) -> Self {
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(file).unwrap();
+        let mut sections = text.split("\n--- ").skip(1).map(|section| {
+            let (head, body) = section.split_once('\n').unwrap_or((section, ""));
+            let (kind, rest) = head.split_once(' ').unwrap_or((head, ""));
+            (kind.trim(), rest.trim().to_owned(), body.trim_end().to_owned())
+        });
+        let (kind, source_name, toml) = sections.next().unwrap_or_else(|| panic!("{name} is empty"));
+        assert_eq!(kind, "source", "{name} begins with its source");
+        let source = source(&name, &source_name, &toml);
+        let (kind, _, events) = sections.next().unwrap();
+        assert_eq!(kind, "events", "{name}: the events come second");
+        let mut cases: Vec<Case> = Vec::new();
+        for (kind, rest, body) in sections {
+            let expected = match kind {
+                "view" => {
+                    cases.push(Case { name: rest, sql: body, expected: Expected::Rows(vec![]) });
+                    continue;
+                }
+                "rows" => Expected::Rows(body.lines().map(str::to_owned).collect()),
+                "refused" => Expected::Refused(rest),
+                "fails" => Expected::Fails(rest),
+                other => panic!("{name}: what is '{other}'?"),
+            };
+            cases.last_mut().unwrap_or_else(|| panic!("{name}: {kind} before a view")).expected = expected;
+        }
+        let partitions = partitions(source.partitions, &events);
+        Self { name, source, partitions, cases }
+    }
+
+    pub fn plan(&self, case: &Case) -> Result<ViewPlan, ProjectError> {
+        let sources = [(self.source.name.clone(), self.source.clone())].into();
+        ViewPlan::parse(&format!("{}.sql", case.name), &case.sql, &sources)
+    }
+
+    /// Where each partition ends.
+    pub fn end(&self) -> Vec<u64> {
+        self.partitions.iter().map(|events| events.len() as u64).collect()
+    }
+
+    /// Events `from..to` of a partition.
+    pub fn chunk(&self, partition: u32, from: u64, to: u64) -> Chunk {
+        let mut chunk = Chunk::empty(Partition(partition), Offset(from));
+        let events = &self.partitions[partition as usize][from as usize..to as usize];
+        for (offset, (timestamp_ms, payload)) in (from..).zip(events) {
+            chunk.push(offset, *timestamp_ms, payload.as_bytes());
+        }
+        chunk
+    }
+
+    /// Events up to `to` of a partition, judged from `point` on in chunks of these sizes.
+    pub fn judged(
+        &self,
+        partition: u32,
+        mut point: CutPoint,
+        to: u64,
+        mut size: impl FnMut() -> u64,
+    ) -> anyhow::Result<(Vec<JudgedEvents>, CutPoint)> {
+        let (decoder, mut all) = (Decoder::new(&self.source), Vec::new());
+        while point.next.0 < to {
+            let chunk = self.chunk(partition, point.next.0, (point.next.0 + size().max(1)).min(to));
+            let judged = JudgedEvents::of_chunk(&self.source, &decoder, &chunk, point)?;
+            point = judged.point;
+            all.push(judged);
+        }
+        Ok((all, point))
+    }
+}
+
+fn source(story: &str, name: &str, toml: &str) -> Source {
+    let columns = format!("[sources.{name}.columns]");
+    let project = format!(
+        "[project]\nname = \"corpus\"\n[sources.{name}]\ntopic = \"{name}\"\nformat = \"json\"\n{}",
+        toml.replace("[columns]", &columns)
+    );
+    let project = Project::parse("anabranch.toml", &project).unwrap_or_else(|error| panic!("{story}: {error}"));
+    project.sources[name].clone()
+}
+
+/// Lines of `PARTITION JSON` or `PARTITION@MILLISECONDS JSON`.
+fn partitions(count: u32, events: &str) -> Vec<Vec<(i64, String)>> {
+    let mut partitions = vec![Vec::new(); count as usize];
+    for line in events.lines().filter(|line| !line.trim().is_empty()) {
+        let (place, payload) = line.split_once(' ').unwrap_or((line, ""));
+        let (partition, timestamp_ms) = match place.split_once('@') {
+            Some((partition, timestamp_ms)) => (partition, timestamp_ms.parse().unwrap()),
+            None => (place, INGESTED_MS),
+        };
+        partitions[partition.parse::<usize>().unwrap()].push((timestamp_ms, payload.to_owned()));
+    }
+    partitions
+}

@@ -1,0 +1,242 @@
+//! Sessions as partial states.
+//!
+//! Where a session begins and ends depends on its events, so a group's state is the list of the
+//! *fragments* of sessions seen so far: first and last event time, and the states of the view's
+//! aggregates over the events between. Merging joins two lists and coalesces fragments that are at
+//! most a gap apart. Which events end up together is the transitive closure of "within the gap", so
+//! lists of fragments are a commutative monoid like every other state, across partitions and across
+//! the cut.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BinaryArray, BooleanArray};
+use arrow::datatypes::{DataType, TimestampMicrosecondType};
+
+use super::codec::{Reader, put_bytes, put_len};
+use super::{BoundAggregate, EqualityClass, FinishError, StateError, States, row};
+
+const NAME: &str = "session";
+const VERSION: u8 = 1;
+
+/// All aggregates of a view with session windows, as one. The arguments of [`States::lift`] are the
+/// event time, then for each aggregate its columns and, if it has one, its filter.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    gap_us: i64,
+    aggregates: Vec<Part>,
+}
+
+/// One of the view's aggregates.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub aggregate: Arc<dyn BoundAggregate>,
+    /// Number of its columns.
+    pub columns: usize,
+    pub filtered: bool,
+}
+
+/// Events that follow each other within the gap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// Times of the first and the last event, in microseconds.
+    pub first: i64,
+    pub last: i64,
+    /// The aggregates' states ([`row::encode`]).
+    pub states: Vec<u8>,
+}
+
+impl Sessions {
+    pub fn new(gap_us: i64, aggregates: Vec<Part>) -> Self {
+        Self { gap_us, aggregates }
+    }
+
+    fn new_states(&self) -> Vec<Box<dyn States>> {
+        self.aggregates.iter().map(|part| part.aggregate.new_states()).collect()
+    }
+
+    /// Coalesces fragments that are at most a gap apart, in the order of their time.
+    pub fn coalesce(&self, mut fragments: Vec<Fragment>) -> Result<Vec<Fragment>, StateError> {
+        fragments.sort_by_key(|fragment| (fragment.first, fragment.last));
+        let mut coalesced: Vec<Fragment> = Vec::with_capacity(fragments.len());
+        for fragment in fragments {
+            match coalesced.last_mut() {
+                Some(before) if fragment.first.saturating_sub(before.last) <= self.gap_us => {
+                    before.last = before.last.max(fragment.last);
+                    before.states = self.merged(&before.states, &fragment.states)?;
+                }
+                _ => coalesced.push(fragment),
+            }
+        }
+        Ok(coalesced)
+    }
+
+    /// The window of a session: it ends one gap after its last event.
+    pub fn bounds(&self, session: &Fragment) -> (i64, i64) {
+        (session.first, session.last.saturating_add(self.gap_us))
+    }
+
+    fn merged(&self, a: &[u8], b: &[u8]) -> Result<Vec<u8>, StateError> {
+        let mut states = self.new_states();
+        states.iter_mut().for_each(|column| column.grow(1));
+        row::merge(&mut states, a, 0)?;
+        row::merge(&mut states, b, 0)?;
+        let mut merged = Vec::with_capacity(a.len());
+        row::encode(&states, 0, &mut merged);
+        Ok(merged)
+    }
+
+    /// Reads an encoded state.
+    pub fn decode(&self, encoded: &[u8]) -> Result<Vec<Fragment>, StateError> {
+        let mut bytes = Reader::new(encoded);
+        let found = bytes.u8()?;
+        if found != VERSION {
+            return Err(StateError::Version { aggregate: NAME, found, expected: VERSION });
+        }
+        let mut fragments: Vec<Fragment> = Vec::new();
+        for _ in 0..bytes.length()? {
+            let (first, last) = (bytes.i64()?, bytes.i64()?);
+            let before = fragments.last().map(|before| before.last);
+            let apart = before.is_none_or(|before| first > before && first.saturating_sub(before) > self.gap_us);
+            if first > last || !apart {
+                return Err(StateError::Invalid("fragments of sessions overlap"));
+            }
+            fragments.push(Fragment { first, last, states: self.checked(bytes.bytes()?)? });
+        }
+        bytes.end()?;
+        Ok(fragments)
+    }
+
+    /// A row of states, which reads as one and is canonical.
+    fn checked(&self, states: &[u8]) -> Result<Vec<u8>, StateError> {
+        let mut columns = self.new_states();
+        columns.iter_mut().for_each(|column| column.grow(1));
+        row::merge(&mut columns, states, 0)?;
+        Ok(states.to_vec())
+    }
+}
+
+impl BoundAggregate for Sessions {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// The encoded state: it takes the whole group to know its sessions ([`crate::windows`]).
+    fn return_type(&self) -> DataType {
+        DataType::Binary
+    }
+
+    fn class(&self) -> EqualityClass {
+        self.aggregates.iter().map(|part| part.aggregate.class()).max().unwrap_or(EqualityClass::Exact)
+    }
+
+    fn new_states(&self) -> Box<dyn States> {
+        Box::new(SessionStates { sessions: self.clone(), groups: Vec::new() })
+    }
+}
+
+#[derive(Debug)]
+struct SessionStates {
+    sessions: Sessions,
+    /// The fragments of each group, coalesced, ascending.
+    groups: Vec<Vec<Fragment>>,
+}
+
+impl SessionStates {
+    fn add(&mut self, group: usize, fragments: Vec<Fragment>) -> Result<(), StateError> {
+        let mut all = std::mem::take(&mut self.groups[group]);
+        all.extend(fragments);
+        self.groups[group] = self.sessions.coalesce(all)?;
+        Ok(())
+    }
+
+    /// Cuts the rows into fragments: for each its group and the index of its first row in `order`.
+    fn runs(&self, order: &[u32], groups: &[u32], times: &[i64]) -> Vec<usize> {
+        let starts = |i: &usize| {
+            let Some(before) = i.checked_sub(1) else { return true };
+            let (row, before) = (order[*i] as usize, order[before] as usize);
+            groups[row] != groups[before] || times[row].saturating_sub(times[before]) > self.sessions.gap_us
+        };
+        (0..order.len()).filter(starts).collect()
+    }
+}
+
+impl States for SessionStates {
+    fn grow(&mut self, groups: usize) {
+        if groups > self.groups.len() {
+            self.groups.resize_with(groups, Vec::new);
+        }
+    }
+
+    fn lift(&mut self, args: &[ArrayRef], groups: &[u32], _filter: Option<&BooleanArray>) {
+        let times = args[0].as_primitive::<TimestampMicrosecondType>().values();
+        let mut order: Vec<u32> = (0..groups.len() as u32).collect();
+        order.sort_unstable_by_key(|row| (groups[*row as usize], times[*row as usize]));
+        let runs = self.runs(&order, groups, times);
+        let mut run_of_row = vec![0; groups.len()];
+        for (run, start) in runs.iter().enumerate() {
+            let end = runs.get(run + 1).copied().unwrap_or(order.len());
+            order[*start..end].iter().for_each(|row| run_of_row[*row as usize] = run as u32);
+        }
+        let mut states = self.sessions.new_states();
+        let mut next = 1;
+        for (part, column) in self.sessions.aggregates.iter().zip(&mut states) {
+            let columns = &args[next..next + part.columns];
+            let filter = part.filtered.then(|| args[next + part.columns].as_boolean());
+            next += part.columns + usize::from(part.filtered);
+            column.grow(runs.len());
+            column.lift(columns, &run_of_row, filter);
+        }
+        for (run, start) in runs.iter().enumerate() {
+            let end = runs.get(run + 1).copied().unwrap_or(order.len());
+            let (first, last) = (times[order[*start] as usize], times[order[end - 1] as usize]);
+            let mut encoded = Vec::new();
+            row::encode(&states, run, &mut encoded);
+            let fragment = Fragment { first, last, states: encoded };
+            let group = groups[order[*start] as usize] as usize;
+            self.add(group, vec![fragment]).expect("states that were just encoded can be read");
+        }
+    }
+
+    fn merge(&mut self, encoded: &BinaryArray, groups: &[u32]) -> Result<(), StateError> {
+        for (bytes, group) in encoded.iter().zip(groups) {
+            if let Some(bytes) = bytes {
+                self.merge_one(bytes, *group as usize)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError> {
+        let fragments = self.sessions.decode(encoded)?;
+        self.add(group, fragments)
+    }
+
+    fn encode(&self, group: usize, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        put_len(out, self.groups[group].len());
+        for fragment in &self.groups[group] {
+            out.extend_from_slice(&fragment.first.to_le_bytes());
+            out.extend_from_slice(&fragment.last.to_le_bytes());
+            put_bytes(out, &fragment.states);
+        }
+    }
+
+    fn finish(&self) -> Result<ArrayRef, FinishError> {
+        let encoded = |group| {
+            let mut bytes = Vec::new();
+            self.encode(group, &mut bytes);
+            bytes
+        };
+        Ok(Arc::new(BinaryArray::from_iter_values((0..self.groups.len()).map(encoded))))
+    }
+
+    fn drop_first(&mut self, n: usize) {
+        self.groups.drain(..n);
+    }
+
+    fn size(&self) -> usize {
+        let fragments = self.groups.iter().flatten();
+        let heap: usize = fragments.map(|fragment| size_of::<Fragment>() + fragment.states.capacity()).sum();
+        self.groups.capacity() * size_of::<Vec<Fragment>>() + heap
+    }
+}

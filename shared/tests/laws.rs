@@ -1,0 +1,168 @@
+//! The laws of the algebra, once for every aggregate in the registry and every argument type it
+//! takes, on encoded bytes; and a naive oracle, row at a time.
+
+mod support;
+
+use std::sync::Arc;
+
+use anabranch_shared::aggregate::{BoundAggregate, named};
+use arrow::array::*;
+use arrow::compute::concat;
+use arrow::datatypes::{DataType, TimeUnit};
+use arrow::util::display::array_value_to_string;
+use proptest::prelude::*;
+use support::{Case, cases, encoded, lift};
+
+fn merge(case: &Case, parts: &[&[u8]]) -> Vec<u8> {
+    let mut states = case.states(1);
+    parts.iter().for_each(|part| states.merge_one(part, 0).unwrap());
+    encoded(states.as_ref())
+}
+
+fn raw() -> impl Strategy<Value = Vec<Option<i64>>> {
+    let value = prop_oneof![-1_000_000i64..1_000_000, -20i64..20];
+    prop::collection::vec(prop::option::weighted(0.9, value), 1..40)
+}
+
+fn joined(parts: &[Vec<ArrayRef>]) -> Vec<ArrayRef> {
+    let column = |i: usize| concat(&parts.iter().map(|part| part[i].as_ref()).collect::<Vec<_>>()).unwrap();
+    (0..parts[0].len()).map(column).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn states_are_a_commutative_monoid(a in raw(), b in raw(), c in raw()) {
+        for case in cases() {
+            let name = case.name();
+            let parts = [case.args(&a, 0), case.args(&b, 1), case.args(&c, 2)];
+            let [x, y, z] = parts.each_ref().map(|args| lift(&case, args));
+            let empty = encoded(case.states(1).as_ref());
+            prop_assert_eq!(merge(&case, &[&x, &y]), merge(&case, &[&y, &x]), "commutative: {}", name);
+            let left = merge(&case, &[&merge(&case, &[&x, &y]), &z]);
+            let right = merge(&case, &[&x, &merge(&case, &[&y, &z])]);
+            prop_assert_eq!(&left, &right, "associative: {}", name);
+            prop_assert_eq!(&merge(&case, &[&x, &empty]), &x, "identity: {}", name);
+            prop_assert_eq!(&merge(&case, &[&x]), &x, "round trip: {}", name);
+            prop_assert_eq!(&lift(&case, &joined(&parts)), &left, "homomorphism: {}", name);
+        }
+    }
+
+    #[test]
+    fn any_bytes_decode_to_a_state_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..80), version in 0u8..3) {
+        for case in cases() {
+            let mut encoding = vec![version];
+            encoding.extend(&bytes);
+            let mut states = case.states(1);
+            if states.merge_one(&encoding, 0).is_ok() {
+                prop_assert_eq!(encoded(states.as_ref()), encoding, "{} is not canonical", case.name());
+            }
+        }
+    }
+
+    /// Bytes that are nearly a state find more of the decoder than random ones.
+    #[test]
+    fn damaged_states_decode_to_a_state_or_an_error(a in raw(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        for case in cases() {
+            let mut encoding = lift(&case, &case.args(&a, 0));
+            let at = at.index(encoding.len());
+            encoding[at] = byte;
+            let mut states = case.states(1);
+            if states.merge_one(&encoding, 0).is_ok() {
+                prop_assert_eq!(encoded(states.as_ref()), encoding, "{} is not canonical", case.name());
+            }
+        }
+    }
+
+    /// Two groups and a filter at once are what each group gives alone.
+    #[test]
+    fn groups_and_filters_do_not_mix(a in raw(), seed in any::<u64>()) {
+        let bit = |row: usize, salt: u32| (seed.rotate_left(salt) >> (row % 64)) & 1 == 1;
+        let groups: Vec<u32> = (0..a.len()).map(|row| u32::from(bit(row, 0))).collect();
+        let filter: BooleanArray = (0..a.len()).map(|row| Some(bit(row, 17))).collect();
+        for case in cases() {
+            let args = case.args(&a, 0);
+            let mut states = case.states(2);
+            states.lift(&args, &groups, Some(&filter));
+            for group in 0..2 {
+                let kept: UInt32Array =
+                    (0..a.len() as u32).filter(|row| groups[*row as usize] == group && filter.value(*row as usize)).collect();
+                let alone: Vec<ArrayRef> = args.iter().map(|arg| arrow::compute::take(arg, &kept, None).unwrap()).collect();
+                let mut found = Vec::new();
+                states.encode(group as usize, &mut found);
+                prop_assert_eq!(found, lift(&case, &alone), "{}", case.name());
+            }
+        }
+    }
+}
+
+/// Integers one row at a time, as a person would. `None` where the aggregate takes none.
+fn naive(case: &Case, values: &[Option<i64>]) -> Option<String> {
+    let present: Vec<i64> = values.iter().copied().flatten().collect();
+    let of_any = |value: String| if present.is_empty() { String::new() } else { value };
+    Some(match case.aggregate.name() {
+        "count" => present.len().to_string(),
+        "sum" => of_any(present.iter().sum::<i64>().to_string()),
+        "avg" => of_any(format!("{:?}", present.iter().sum::<i64>() as f64 / present.len() as f64)),
+        "min" => present.iter().min().map(i64::to_string).unwrap_or_default(),
+        "max" => present.iter().max().map(i64::to_string).unwrap_or_default(),
+        _ => return None,
+    })
+}
+
+proptest! {
+    #[test]
+    fn finished_values_are_those_of_the_naive_oracle(values in raw(), keep in prop::collection::vec(any::<bool>(), 40)) {
+        let filter = BooleanArray::from(keep[..values.len()].to_vec());
+        let kept: Vec<Option<i64>> = values.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(v, _)| *v).collect();
+        for case in cases().into_iter().filter(|case| case.types.iter().all(|data_type| *data_type == DataType::Int64)) {
+            let mut states = case.states(1);
+            states.lift(&case.args(&values, 0), &vec![0; values.len()], Some(&filter));
+            let finished = states.finish().unwrap();
+            let value = match finished.as_primitive_opt::<arrow::datatypes::Float64Type>() {
+                Some(doubles) if doubles.is_valid(0) => format!("{:?}", doubles.value(0)),
+                _ => array_value_to_string(&finished, 0).unwrap(),
+            };
+            if let Some(expected) = naive(&case, &kept) {
+                prop_assert_eq!(value, expected, "{}", case.name());
+            }
+        }
+    }
+}
+
+fn bound(name: &str, data_type: DataType) -> Arc<dyn BoundAggregate> {
+    named(name).unwrap().bind(&[data_type], &[]).unwrap()
+}
+
+#[test]
+fn a_sum_beyond_its_type_is_an_error_and_never_wraps() {
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, 1]));
+    let mut states = bound("sum", DataType::Int64).new_states();
+    states.grow(1);
+    states.lift(&[column], &[0, 0], None);
+    assert!(states.finish().unwrap_err().to_string().contains("sum overflows"));
+    // One step back and the value is there again: the state itself never overflowed.
+    states.lift(&[Arc::new(Int64Array::from(vec![-1])) as ArrayRef], &[0], None);
+    assert_eq!(states.finish().unwrap().as_primitive::<arrow::datatypes::Int64Type>().value(0), i64::MAX);
+}
+
+#[test]
+fn decimal_mean_rounds_half_away_from_zero() {
+    let avg = bound("avg", DataType::Decimal128(18, 0));
+    for (values, expected) in [(vec![1i128, 0, 0], 3333), (vec![2, 0, 0], 6667), (vec![-2, 0, 0], -6667)] {
+        let mut states = avg.new_states();
+        states.grow(1);
+        let column = Decimal128Array::from(values).with_precision_and_scale(18, 0).unwrap();
+        states.lift(&[Arc::new(column)], &[0, 0, 0], None);
+        assert_eq!(states.finish().unwrap().as_primitive::<arrow::datatypes::Decimal128Type>().value(0), expected);
+    }
+}
+
+#[test]
+fn an_unknown_version_is_refused_by_name() {
+    let mut states = bound("max", DataType::Timestamp(TimeUnit::Microsecond, None)).new_states();
+    states.grow(1);
+    let error = states.merge_one(&[9, 0], 0).unwrap_err();
+    assert!(error.to_string().contains("'max' has format version 9"), "{error}");
+}
