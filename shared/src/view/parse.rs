@@ -40,6 +40,7 @@ pub fn parse(file: &str, sql: &str, sources: &BTreeMap<String, Source>) -> Resul
     let source = text.source(&select, sources)?;
     let names = text.output_names(&select)?;
     rewrite_window(&mut select).map_err(|refusal| text.refused(&refusal))?;
+    rewrite_timestamps(&mut select);
     let planned = Planned { text: &text, source, state: session() };
     planned.view(*select, names)
 }
@@ -176,6 +177,22 @@ fn rewrite_window(select: &mut ast::Select) -> Result<(), Refusal> {
         groups.push(ast::Expr::Function(window_end_call(call)));
     }
     Ok(())
+}
+
+/// `TIMESTAMP` is one of microseconds, as in the source's columns. To DataFusion it is one of
+/// nanoseconds, and what is compared with those is NULL or an error before 1677 and after 2262.
+fn rewrite_timestamps(select: &mut ast::Select) {
+    let _: ControlFlow<()> = visit_expressions_mut(select, |expr| {
+        let data_type = match expr {
+            ast::Expr::TypedString(typed) => &mut typed.data_type,
+            ast::Expr::Cast { data_type, .. } => data_type,
+            _ => return ControlFlow::Continue(()),
+        };
+        if let ast::DataType::Timestamp(precision @ None, _) = data_type {
+            *precision = Some(6);
+        }
+        ControlFlow::Continue(())
+    });
 }
 
 fn replace_window_column(expr: &mut ast::Expr, call: Option<&ast::Function>) -> ControlFlow<Refusal> {
