@@ -193,10 +193,10 @@ fn state_batch(plan: &ViewPlan, rows: &[StateRow]) -> Result<RecordBatch, DataFu
     if plan.window.is_some() {
         columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.pane.0))));
     }
-    let split = rows.iter().map(|row| row::split(&row.states, plan.aggregates.len()));
+    let split = rows.iter().map(|row| row::split(&row.states, plan.states.len()));
     let states: Vec<Vec<&[u8]>> = split.collect::<Result<_, _>>().map_err(external)?;
-    for aggregate in 0..plan.aggregates.len() {
-        columns.push(Arc::new(BinaryArray::from_iter_values(states.iter().map(|states| states[aggregate]))));
+    for column in 0..plan.states.len() {
+        columns.push(Arc::new(BinaryArray::from_iter_values(states.iter().map(|states| states[column]))));
     }
     Ok(RecordBatch::try_new(plan.batch_view_schema(), columns)?)
 }

@@ -57,6 +57,11 @@ impl Recipe {
         Ok(Self { index, kind, filtered: aggregate.filter.is_some() })
     }
 
+    /// Index of the aggregate among the view's.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
     /// The columns that it reads, for DataFusion to evaluate.
     pub fn inputs(&self, aggregate: &AggregateColumn) -> Vec<Expr> {
         let argument = aggregate.args[0].clone();

@@ -1,12 +1,13 @@
 //! The first difference between the oracle's groups and ours, in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use anabranch_shared::groups::Groups;
+use anabranch_shared::groups::{BatchViewError, Groups};
 use anabranch_shared::key;
 use anabranch_shared::view::{ViewPlan, WINDOW_TYPE, finished_name};
+use anabranch_shared::windows::Windows;
 use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -14,7 +15,7 @@ use arrow::util::display::array_value_to_string;
 use datafusion::logical_expr::Expr;
 
 use super::column::Values;
-use super::{Exact, Group, TOLERANCE, Value};
+use super::{Exact, Group, Oracle, TOLERANCE, Value};
 use crate::Result;
 
 /// Where the oracle and Anabranch disagree.
@@ -45,12 +46,23 @@ struct Finished {
     data_type: DataType,
 }
 
-pub fn compare(plan: &ViewPlan, expected: &BTreeMap<Group, Vec<Value>>, groups: &Groups) -> Result<Option<Difference>> {
-    let found = found_groups(plan, groups)?;
-    let columns = groups.states().iter().map(|states| finished(states.finish()?)).collect::<Result<Vec<_>>>()?;
-    let all: std::collections::BTreeSet<&Group> = expected.keys().chain(found.keys()).collect();
+pub fn compare(plan: &ViewPlan, oracle: &Oracle, groups: &Groups) -> Result<Option<Difference>> {
+    let windows = plan.sessions().map(|_| Windows::of(plan, groups)).transpose().map_err(BatchViewError::from)?;
+    let (found, states) = match &windows {
+        Some(windows) => {
+            let starts = windows.bounds.iter().map(|(start, _)| *start);
+            (found_groups(plan, windows.keys.iter().copied().zip(starts).collect())?, windows.states())
+        }
+        None => {
+            let panes = (0..groups.len()).map(|group| (groups.key(group), groups.pane(group).0));
+            (found_groups(plan, panes.collect())?, groups.states())
+        }
+    };
+    let columns = oracle.aggregates.iter().map(|index| Ok((*index, finished(states[*index].finish()?)?)));
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let all: BTreeSet<&Group> = oracle.groups.keys().chain(found.keys()).collect();
     for group in all {
-        let difference = match (found.get(group), expected.get(group)) {
+        let difference = match (found.get(group), oracle.groups.get(group)) {
             (Some(ours), Some(theirs)) => first_unequal(plan, &columns, *ours, theirs)?,
             (Some(_), None) => Some((None, "there".to_owned(), "missing".to_owned())),
             (None, _) => Some((None, "missing".to_owned(), "there".to_owned())),
@@ -64,8 +76,13 @@ pub fn compare(plan: &ViewPlan, expected: &BTreeMap<Group, Vec<Value>>, groups: 
 
 type Unequal = (Option<String>, String, String);
 
-fn first_unequal(plan: &ViewPlan, columns: &[Finished], row: usize, expected: &[Value]) -> Result<Option<Unequal>> {
-    for (index, (column, expected)) in columns.iter().zip(expected).enumerate() {
+fn first_unequal(
+    plan: &ViewPlan,
+    columns: &[(usize, Finished)],
+    row: usize,
+    expected: &[Value],
+) -> Result<Option<Unequal>> {
+    for ((index, column), expected) in columns.iter().zip(expected) {
         if !equal(&column.values, row, expected) {
             let found = match column.values.double(row) {
                 Some(double) => double.to_string(),
@@ -75,7 +92,7 @@ fn first_unequal(plan: &ViewPlan, columns: &[Finished], row: usize, expected: &[
                 Value::Double { value, .. } => value.to_string(),
                 Value::Exact(exact) => text(exact, &column.data_type)?,
             };
-            return Ok(Some((Some(column_name(plan, index)), found, expected)));
+            return Ok(Some((Some(column_name(plan, *index)), found, expected)));
         }
     }
     Ok(None)
@@ -95,13 +112,14 @@ fn close(found: f64, expected: f64, magnitude: f64) -> bool {
     same || magnitude.is_finite() && (found - expected).abs() <= TOLERANCE * magnitude
 }
 
-fn found_groups(plan: &ViewPlan, groups: &Groups) -> Result<BTreeMap<Group, usize>> {
-    let encoded = (0..groups.len()).map(|group| groups.key(group));
-    let decoded = key::decode(encoded, &plan.key_types()).map_err(anabranch_shared::groups::BatchViewError::from)?;
+/// Our groups by their decoded keys and the start of their pane or session.
+fn found_groups(plan: &ViewPlan, groups: Vec<(&[u8], i64)>) -> Result<BTreeMap<Group, usize>> {
+    let encoded = groups.iter().map(|(key, _)| *key);
+    let decoded = key::decode(encoded, &plan.key_types()).map_err(BatchViewError::from)?;
     let keys = decoded.iter().map(values).collect::<Result<Vec<_>>>()?;
     let group = |row: usize| {
         let key = keys.iter().map(|column| column.exact(row).unwrap_or(Exact::Null)).collect();
-        ((key, groups.pane(row).0), row)
+        ((key, groups[row].1), row)
     };
     Ok((0..groups.len()).map(group).collect())
 }

@@ -4,16 +4,17 @@
 //! and aggregates are Polars'. Everything is compared exactly but doubles that were summed: those
 //! within [`TOLERANCE`] of the sum of their magnitudes, which is what plain summation can promise.
 //!
-//! It holds the columns that a view needs, of all events, in memory.
+//! It holds the columns that a view needs, of all events, in memory. An aggregate or window for which it
+//! has no recipe is named and not compared.
 
 mod aggregate;
 mod column;
 mod compare;
+mod window;
 
 use std::collections::BTreeMap;
 
 use anabranch_shared::groups::Groups;
-use anabranch_shared::position::Pane;
 use anabranch_shared::view::ViewPlan;
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
@@ -21,7 +22,7 @@ use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, cast};
 use datafusion::prelude::DataFrame;
 use futures::TryStreamExt;
-use polars::prelude::{IntoLazy, LazyFrame, col, lit};
+use polars::prelude::{IntoLazy, col};
 
 pub use compare::Difference;
 
@@ -31,6 +32,7 @@ use crate::session::{Limits, session};
 use crate::{Error, Result};
 use aggregate::Recipe;
 use column::Columns;
+use window::Slices;
 
 /// Largest relative difference of doubles that counts as equal.
 pub const TOLERANCE: f64 = 1e-9;
@@ -42,9 +44,13 @@ const PANE: &str = "pane";
 #[derive(Debug)]
 pub struct Oracle {
     groups: BTreeMap<Group, Vec<Value>>,
+    /// The view's aggregates that were computed.
+    aggregates: Vec<usize>,
+    /// What was not, in words.
+    skipped: Vec<String>,
 }
 
-/// Keys and pane start in microseconds.
+/// Keys, and the start of the pane or session in microseconds.
 type Group = (Vec<Exact>, i64);
 
 /// A value that is equal or not: times, dates and booleans as numbers, decimals without their point.
@@ -80,7 +86,15 @@ impl Oracle {
     }
 
     async fn of(plan: &ViewPlan, events: DataFrame) -> Result<Self> {
-        let recipes: Vec<Recipe> = (0..plan.aggregates.len()).map(|i| Recipe::new(plan, i)).collect::<Result<_>>()?;
+        let (mut recipes, mut skipped) = (Vec::new(), Vec::new());
+        for index in 0..plan.aggregates.len() {
+            match Recipe::new(plan, index) {
+                Ok(recipe) => recipes.push(recipe),
+                Err(Error::Inexpressible(what)) => skipped.push(what),
+                Err(error) => return Err(error),
+            }
+        }
+        let (slices, keys) = (Slices::of(plan)?, plan.keys.len());
         let events = projected(plan, &recipes, events)?;
         let ranked: Vec<String> = recipes.iter().filter_map(Recipe::ranked).collect();
         let mut columns = Columns::new(events.schema().as_arrow(), &ranked)?;
@@ -88,9 +102,15 @@ impl Oracle {
         while let Some(batch) = batches.try_next().await? {
             columns.push(&batch)?;
         }
-        let (pane, keys) = (pane_size(plan)?, plan.keys.len());
-        let computed = tokio::task::spawn_blocking(move || compute(columns, pane, keys, &recipes)).await;
-        computed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        let aggregates = recipes.iter().map(Recipe::index).collect();
+        let computed = tokio::task::spawn_blocking(move || compute(columns, slices, keys, &recipes)).await;
+        let groups = computed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        Ok(Self { groups, aggregates, skipped })
+    }
+
+    /// The view's aggregates that it could not compute and does not compare.
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
     }
 
     /// Groups computed.
@@ -105,7 +125,7 @@ impl Oracle {
     /// The first group, by key and pane, in which `groups` finishes to something else, or that only
     /// one side has.
     pub fn compare(&self, plan: &ViewPlan, groups: &Groups) -> Result<Option<Difference>> {
-        compare::compare(plan, &self.groups, groups)
+        compare::compare(plan, self, groups)
     }
 }
 
@@ -118,19 +138,19 @@ fn projected(plan: &ViewPlan, recipes: &[Recipe], events: DataFrame) -> Result<D
     let time = Expr::Column(Column::new_unqualified(&plan.definition.source.event_time));
     let mut columns = vec![cast(time, DataType::Int64).alias(TIME)];
     columns.extend(plan.keys.iter().enumerate().map(|(i, key)| key.expr.clone().alias(key_name(i))));
-    columns.extend(recipes.iter().zip(&plan.aggregates).flat_map(|(recipe, aggregate)| recipe.inputs(aggregate)));
+    columns.extend(recipes.iter().flat_map(|recipe| recipe.inputs(&plan.aggregates[recipe.index()])));
     Ok(events.select(columns)?)
 }
 
-fn compute(columns: Columns, pane: Option<i64>, keys: usize, recipes: &[Recipe]) -> Result<Oracle> {
-    let events = columns.frame()?.lazy();
+fn compute(columns: Columns, slices: Slices, keys: usize, recipes: &[Recipe]) -> Result<BTreeMap<Group, Vec<Value>>> {
+    let events = columns.frame()?;
     let mut groups = vec![PANE.to_owned()];
     groups.extend((0..keys).map(key_name));
     let by: Vec<_> = groups.iter().map(col).collect();
     let aggregates: Vec<_> = recipes.iter().flat_map(Recipe::aggregates).collect();
     // The row count keeps a view without aggregates from being an aggregation of nothing.
     let counted = polars::prelude::len().alias("rows");
-    let found = with_panes(events, pane).group_by(by).agg([vec![counted], aggregates].concat()).collect()?;
+    let found = slices.assign(events, keys)?.lazy().group_by(by).agg([vec![counted], aggregates].concat()).collect()?;
     let panes = column::exact(found.column(PANE)?)?;
     let keys = (0..keys).map(|i| column::exact(found.column(&key_name(i))?)).collect::<Result<Vec<_>>>()?;
     let values = recipes.iter().map(|recipe| recipe.finish(&found)).collect::<Result<Vec<_>>>()?;
@@ -139,28 +159,7 @@ fn compute(columns: Columns, pane: Option<i64>, keys: usize, recipes: &[Recipe])
         let key = keys.iter().map(|column| column[row].clone()).collect();
         Ok(((key, pane as i64), values.iter().map(|column| column[row].clone()).collect()))
     };
-    Ok(Oracle { groups: (0..found.height()).map(group).collect::<Result<_>>()? })
-}
-
-/// The size of the panes in microseconds, if the view has windows.
-fn pane_size(plan: &ViewPlan) -> Result<Option<i64>> {
-    let Some(column) = &plan.window else { return Ok(None) };
-    match column.window.fixed_pane_us() {
-        Some(size_us) => Ok(Some(size_us)),
-        None => Err(Error::Inexpressible(format!("{:?}", column.window))),
-    }
-}
-
-/// Its own arithmetic: time less its remainder, which is not negative whatever the sign of the time.
-fn with_panes(events: LazyFrame, size_us: Option<i64>) -> LazyFrame {
-    let pane = match size_us {
-        None => lit(Pane::GLOBAL.0),
-        Some(size_us) => {
-            let remainder = (col(TIME) % lit(size_us) + lit(size_us)) % lit(size_us);
-            col(TIME) - remainder
-        }
-    };
-    events.with_columns([pane.alias(PANE)])
+    (0..found.height()).map(group).collect()
 }
 
 fn key_name(index: usize) -> String {

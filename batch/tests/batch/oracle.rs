@@ -24,7 +24,9 @@ async fn the_second_engine_agrees() {
         let archived = Oracle::of_archive(&plan, &world.snapshot().await, &limits()).await.unwrap();
         let streamed = Oracle::of_events(&plan, world.applied(70).await, &limits()).await.unwrap();
         for oracle in [archived, streamed] {
-            assert_eq!(oracle.len(), found.len());
+            assert!(oracle.skipped().is_empty());
+            // Sessions are compared as such, and not by the panes that they are stored in.
+            assert!(oracle.len() == found.len() || plan.sessions().is_some());
             assert_eq!(oracle.compare(&plan, &found).unwrap(), None, "{sql}");
         }
     }

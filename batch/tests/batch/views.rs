@@ -17,4 +17,13 @@ pub const ODD_KEYS: &str = "SELECT CAST(g AS TINYINT UNSIGNED) AS small, CAST(g 
     CAST(ts AS TIMESTAMP(9)) AS nanos, CAST(ts + INTERVAL '1 hour' AS TIMESTAMP(0)) AS seconds, count(*) AS c FROM events \
     GROUP BY CAST(g AS TINYINT UNSIGNED), CAST(g + 1 AS INT UNSIGNED), CAST(ts AS TIMESTAMP(9)), CAST(ts + INTERVAL '1 hour' AS TIMESTAMP(0))";
 
-pub const ALL: [&str; 5] = [WINDOWED, FILTERED, GLOBAL, TYPED_KEYS, ODD_KEYS];
+pub const HOPPING: &str = "SELECT k, window_start, window_end, count(*) AS c, sum(amount) AS s FROM events \
+    GROUP BY k, hop(ts, INTERVAL '40 seconds', INTERVAL '1 minute')";
+
+pub const CUMULATING: &str = "SELECT g, window_end, count(*) AS c, sum(n) AS s FROM events \
+    GROUP BY g, cumulate(ts, INTERVAL '1 minute', INTERVAL '1 hour')";
+
+pub const SESSIONS: &str = "SELECT k, flag, window_start, window_end, count(*) AS c, sum(amount) AS s, \
+    max(x) FILTER (WHERE n > 0) AS m FROM events GROUP BY k, flag, session(ts, INTERVAL '7 seconds')";
+
+pub const ALL: [&str; 8] = [WINDOWED, FILTERED, GLOBAL, TYPED_KEYS, ODD_KEYS, HOPPING, CUMULATING, SESSIONS];

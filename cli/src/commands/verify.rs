@@ -32,7 +32,7 @@ pub struct Verified {
     pub cut: BTreeMap<Partition, anabranch_shared::position::Offset>,
     /// The roads whose states were compared, the first one being the reference.
     pub roads: Vec<&'static str>,
-    /// Roads that could not be walked now, and why.
+    /// Roads that could not be walked now, and why; and what the oracle has no recipe for.
     pub not_compared: Vec<String>,
     /// The first difference; none is what everybody wants to see.
     pub difference: Option<String>,
@@ -89,12 +89,19 @@ async fn verify(parts: &Parts, view: &str, plan: &Arc<ViewPlan>) -> anyhow::Resu
         Err(why) => not_compared.push(format!("batch view + real-time view: {why}")),
     }
     let mut difference = first_difference(plan, &roads)?;
-    if difference.is_none() {
-        let oracle = Oracle::of_archive(plan, &snapshot, &Limits::default()).await?;
-        let merged = merge_of(plan, &roads[0].1)?;
-        difference = oracle.compare(plan, merged.groups())?.map(|difference| difference.to_string());
+    let mut names: Vec<&'static str> = roads.iter().map(|(name, _)| *name).collect();
+    match Oracle::of_archive(plan, &snapshot, &Limits::default()).await {
+        Ok(oracle) => {
+            not_compared.extend(oracle.skipped().iter().map(|what| format!("Polars: {what}")));
+            names.push("Polars");
+            if difference.is_none() {
+                let merged = merge_of(plan, &roads[0].1)?;
+                difference = oracle.compare(plan, merged.groups())?.map(|difference| difference.to_string());
+            }
+        }
+        Err(anabranch_batch::Error::Inexpressible(what)) => not_compared.push(format!("Polars: {what}")),
+        Err(error) => return Err(error.into()),
     }
-    let names = roads.iter().map(|(name, _)| *name).chain(["Polars"]).collect();
     let cut = snapshot.cut().offsets();
     Ok(Verified { view: view.to_owned(), groups: roads[0].1.len(), cut, roads: names, not_compared, difference })
 }

@@ -1,0 +1,74 @@
+//! Windows by arithmetic of its own.
+
+use anabranch_shared::position::Pane;
+use anabranch_shared::view::{ViewPlan, Window};
+use polars::frame::DataFrame;
+use polars::prelude::{Column, NamedFrom, Series};
+
+use super::column::exact;
+use super::{Exact, PANE, TIME, key_name};
+use crate::{Error, Result};
+
+/// How events are put into slices of event time, each with the start by which it is compared.
+#[derive(Clone, Copy, Debug)]
+pub enum Slices {
+    /// Everything is one.
+    Whole,
+    /// Panes of one size in microseconds.
+    Panes(i64),
+    /// Sessions with this gap in microseconds.
+    Sessions(i64),
+}
+
+impl Slices {
+    pub fn of(plan: &ViewPlan) -> Result<Self> {
+        let Some(column) = &plan.window else { return Ok(Self::Whole) };
+        match (&column.window, column.window.fixed_pane_us()) {
+            (Window::Session { gap_us }, _) => Ok(Self::Sessions(*gap_us)),
+            (_, Some(size_us)) => Ok(Self::Panes(size_us)),
+            (window, None) => Err(Error::Inexpressible(format!("{window:?}"))),
+        }
+    }
+
+    /// The events with the start of each one's slice.
+    pub fn assign(self, mut events: DataFrame, keys: usize) -> Result<DataFrame> {
+        let times = times(&events)?;
+        let starts = match self {
+            Self::Whole => vec![Pane::GLOBAL.0; times.len()],
+            // Time less its remainder, which is not negative whatever the sign of the time.
+            Self::Panes(size_us) => times.iter().map(|time| time - ((time % size_us) + size_us) % size_us).collect(),
+            Self::Sessions(gap_us) => session_starts(&keys_of(&events, keys)?, &times, gap_us),
+        };
+        events.with_column(Column::from(Series::new(PANE.into(), starts)))?;
+        Ok(events)
+    }
+}
+
+fn times(events: &DataFrame) -> Result<Vec<i64>> {
+    let number = |time: &Exact| match time {
+        Exact::Number(time) => Ok(*time as i64),
+        _ => Err(Error::Inexpressible("an event without a time".into())),
+    };
+    exact(events.column(TIME)?)?.iter().map(number).collect()
+}
+
+fn keys_of(events: &DataFrame, keys: usize) -> Result<Vec<Vec<Exact>>> {
+    let columns = (0..keys).map(|i| exact(events.column(&key_name(i))?)).collect::<Result<Vec<_>>>()?;
+    Ok((0..events.height()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect())
+}
+
+/// Sorts by key and time and begins a session wherever the key changes or the gap is exceeded.
+fn session_starts(keys: &[Vec<Exact>], times: &[i64], gap_us: i64) -> Vec<i64> {
+    let mut order: Vec<usize> = (0..times.len()).collect();
+    order.sort_by(|a, b| (&keys[*a], times[*a]).cmp(&(&keys[*b], times[*b])));
+    let mut starts = vec![0; times.len()];
+    let mut before: Option<usize> = None;
+    for row in order {
+        starts[row] = match before {
+            Some(before) if keys[before] == keys[row] && times[row] - times[before] <= gap_us => starts[before],
+            _ => times[row],
+        };
+        before = Some(row);
+    }
+    starts
+}
