@@ -108,7 +108,7 @@ fn lift(criterion: &mut Criterion) {
 fn states(bound: &Arc<dyn BoundAggregate>, batch: &Batch) -> BinaryArray {
     let mut states = bound.new_states();
     states.grow(ROWS);
-    states.lift(std::slice::from_ref(&batch.values), &(0..ROWS as u32).collect::<Vec<_>>(), None);
+    states.lift(std::slice::from_ref(&batch.values), &(0..ROWS).collect::<Vec<_>>(), None);
     let encode = |row| {
         let mut bytes = Vec::new();
         states.encode(row, &mut bytes);

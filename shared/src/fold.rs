@@ -22,7 +22,7 @@ pub struct Fold {
     plan: Arc<ViewPlan>,
     groups: Groups,
     /// Groups changed since the last commit, each once.
-    changed: Vec<u32>,
+    changed: Vec<usize>,
     is_changed: Vec<bool>,
     /// Groups before this number hold their stored state, too.
     absorbed: usize,
@@ -39,7 +39,7 @@ impl Fold {
         let groups = self.groups.lift(&lifted);
         self.is_changed.resize(self.groups.len(), false);
         for group in groups {
-            if !std::mem::replace(&mut self.is_changed[group as usize], true) {
+            if !std::mem::replace(&mut self.is_changed[group], true) {
                 self.changed.push(group);
             }
         }
@@ -67,13 +67,13 @@ impl Fold {
     /// The rows to write.
     pub fn changes(&self) -> Vec<StateRow> {
         assert_eq!(self.absorbed, self.groups.len(), "stored states are merged in before anything is written");
-        self.changed.iter().map(|group| self.groups.row(*group as usize)).collect()
+        self.changed.iter().map(|group| self.groups.row(*group)).collect()
     }
 
     /// The changes are stored. Beyond `max_bytes` of memory everything is forgotten.
     pub fn settle(&mut self, max_bytes: usize) {
         for group in self.changed.drain(..) {
-            self.is_changed[group as usize] = false;
+            self.is_changed[group] = false;
         }
         if self.groups.size() > max_bytes {
             *self = Self::new(self.plan.clone());

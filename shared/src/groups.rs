@@ -62,19 +62,19 @@ impl Groups {
 
     /// The group of this pane and key, made if there is none.
     #[inline]
-    pub fn group(&mut self, pane: i64, key: &[u8]) -> u32 {
+    pub fn group(&mut self, pane: i64, key: &[u8]) -> usize {
         let hash = self.hasher.hash_one((pane, key));
         let found = self.index.find(hash, |group| {
             let group = *group as usize;
             self.panes[group] == pane && self.key(group) == key
         });
         match found {
-            Some(group) => *group,
+            Some(group) => *group as usize,
             None => self.add(hash, pane, key),
         }
     }
 
-    fn add(&mut self, hash: u64, pane: i64, key: &[u8]) -> u32 {
+    fn add(&mut self, hash: u64, pane: i64, key: &[u8]) -> usize {
         let group = u32::try_from(self.panes.len()).expect("fewer than 2^32 groups fit in memory");
         self.panes.push(pane);
         self.key_bytes.extend_from_slice(key);
@@ -85,7 +85,7 @@ impl Groups {
             let start = if group == 0 { 0 } else { key_ends[group - 1] };
             hasher.hash_one((panes[group], &key_bytes[start..key_ends[group]]))
         });
-        group
+        group as usize
     }
 
     fn grow_states(&mut self) {
@@ -94,8 +94,8 @@ impl Groups {
     }
 
     /// Folds events in and returns the group of each row.
-    pub fn lift(&mut self, lifted: &Lifted) -> Vec<u32> {
-        let groups: Vec<u32> =
+    pub fn lift(&mut self, lifted: &Lifted) -> Vec<usize> {
+        let groups: Vec<usize> =
             (0..lifted.rows).map(|row| self.group(lifted.panes[row], lifted.keys.get(row))).collect();
         self.grow_states();
         for ((column, args), filter) in self.states.iter_mut().zip(&lifted.args).zip(&lifted.filters) {
@@ -105,10 +105,10 @@ impl Groups {
     }
 
     /// Merges an encoded row into its group.
-    pub fn merge(&mut self, pane: Pane, key: &[u8], states: &[u8]) -> Result<u32, StateError> {
+    pub fn merge(&mut self, pane: Pane, key: &[u8], states: &[u8]) -> Result<usize, StateError> {
         let group = self.group(pane.0, key);
         self.grow_states();
-        row::merge(&mut self.states, states, group as usize)?;
+        row::merge(&mut self.states, states, group)?;
         Ok(group)
     }
 
@@ -118,7 +118,7 @@ impl Groups {
         let keys = key_columns(plan, batch)?;
         let keys = key::encode(&keys, rows)?;
         let panes = pane_column(plan, batch)?;
-        let groups: Vec<u32> = (0..rows).map(|row| self.group(panes[row], keys.get(row))).collect();
+        let groups: Vec<usize> = (0..rows).map(|row| self.group(panes[row], keys.get(row))).collect();
         self.grow_states();
         for (i, column) in self.states.iter_mut().enumerate() {
             let encoded = cast(batch, &state_column(i), &arrow::datatypes::DataType::Binary)?;

@@ -79,7 +79,7 @@ proptest! {
     #[test]
     fn groups_and_filters_do_not_mix(a in raw(), seed in any::<u64>()) {
         let bit = |row: usize, salt: u32| (seed.rotate_left(salt) >> (row % 64)) & 1 == 1;
-        let groups: Vec<u32> = (0..a.len()).map(|row| u32::from(bit(row, 0))).collect();
+        let groups: Vec<usize> = (0..a.len()).map(|row| usize::from(bit(row, 0))).collect();
         let filter: BooleanArray = (0..a.len()).map(|row| Some(bit(row, 17))).collect();
         for case in cases() {
             let args = case.args(&a, 0);
@@ -90,7 +90,7 @@ proptest! {
                     (0..a.len() as u32).filter(|row| groups[*row as usize] == group && filter.value(*row as usize)).collect();
                 let alone: Vec<ArrayRef> = args.iter().map(|arg| arrow::compute::take(arg, &kept, None).unwrap()).collect();
                 let mut found = Vec::new();
-                states.encode(group as usize, &mut found);
+                states.encode(group, &mut found);
                 prop_assert_eq!(found, lift(&case, &alone), "{}", case.name());
             }
         }

@@ -59,7 +59,7 @@ pub trait Kernel: Clone + Debug + Send + Sync + 'static {
 /// Which rows go to which group.
 #[derive(Clone, Copy)]
 pub struct Selection<'a> {
-    pub groups: &'a [u32],
+    pub groups: &'a [usize],
     pub filter: Option<&'a BooleanArray>,
 }
 
@@ -69,11 +69,11 @@ impl Selection<'_> {
     pub fn for_each(self, nulls: Option<&NullBuffer>, mut f: impl FnMut(usize, usize)) {
         let passes = |row: usize| self.filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
         match (nulls, self.filter) {
-            (None, None) => self.groups.iter().enumerate().for_each(|(row, group)| f(row, *group as usize)),
+            (None, None) => self.groups.iter().enumerate().for_each(|(row, group)| f(row, *group)),
             _ => {
                 for (row, group) in self.groups.iter().enumerate() {
                     if nulls.is_none_or(|nulls| nulls.is_valid(row)) && passes(row) {
-                        f(row, *group as usize);
+                        f(row, *group);
                     }
                 }
             }
@@ -126,14 +126,14 @@ impl<K: Kernel> States for StateColumn<K> {
         }
     }
 
-    fn lift(&mut self, args: &[ArrayRef], groups: &[u32], filter: Option<&BooleanArray>) {
+    fn lift(&mut self, args: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>) {
         self.kernel.lift(&mut self.states, args, Selection { groups, filter });
     }
 
-    fn merge(&mut self, encoded: &BinaryArray, groups: &[u32]) -> Result<(), StateError> {
+    fn merge(&mut self, encoded: &BinaryArray, groups: &[usize]) -> Result<(), StateError> {
         for (bytes, group) in encoded.iter().zip(groups) {
             if let Some(bytes) = bytes {
-                self.merge_one(bytes, *group as usize)?;
+                self.merge_one(bytes, *group)?;
             }
         }
         Ok(())

@@ -123,10 +123,10 @@ pub trait States: Debug + Send + Sync {
 
     /// Folds row `i` of the argument columns into group `groups[i]`, where `filter` is true (or
     /// absent). Columns, `groups` and `filter` have one length.
-    fn lift(&mut self, args: &[ArrayRef], groups: &[u32], filter: Option<&BooleanArray>);
+    fn lift(&mut self, args: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>);
 
     /// Merges encoded state `i` into group `groups[i]`; a null merges nothing.
-    fn merge(&mut self, encoded: &BinaryArray, groups: &[u32]) -> Result<(), StateError>;
+    fn merge(&mut self, encoded: &BinaryArray, groups: &[usize]) -> Result<(), StateError>;
 
     /// Merges one encoded state into `group`.
     fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError>;

@@ -150,7 +150,7 @@ impl SessionStates {
     }
 
     /// Cuts the rows into fragments: for each its group and the index of its first row in `order`.
-    fn runs(&self, order: &[u32], groups: &[u32], times: &[i64]) -> Vec<usize> {
+    fn runs(&self, order: &[u32], groups: &[usize], times: &[i64]) -> Vec<usize> {
         let starts = |i: &usize| {
             let Some(before) = i.checked_sub(1) else { return true };
             let (row, before) = (order[*i] as usize, order[before] as usize);
@@ -167,7 +167,7 @@ impl States for SessionStates {
         }
     }
 
-    fn lift(&mut self, args: &[ArrayRef], groups: &[u32], _filter: Option<&BooleanArray>) {
+    fn lift(&mut self, args: &[ArrayRef], groups: &[usize], _filter: Option<&BooleanArray>) {
         let times = args[0].as_primitive::<TimestampMicrosecondType>().values();
         let mut order: Vec<u32> = (0..groups.len() as u32).collect();
         order.sort_unstable_by_key(|row| (groups[*row as usize], times[*row as usize]));
@@ -175,7 +175,7 @@ impl States for SessionStates {
         let mut run_of_row = vec![0; groups.len()];
         for (run, start) in runs.iter().enumerate() {
             let end = runs.get(run + 1).copied().unwrap_or(order.len());
-            order[*start..end].iter().for_each(|row| run_of_row[*row as usize] = run as u32);
+            order[*start..end].iter().for_each(|row| run_of_row[*row as usize] = run);
         }
         let mut states = self.sessions.new_states();
         let mut next = 1;
@@ -192,15 +192,15 @@ impl States for SessionStates {
             let mut encoded = Vec::new();
             row::encode(&states, run, &mut encoded);
             let fragment = Fragment { first, last, states: encoded };
-            let group = groups[order[*start] as usize] as usize;
+            let group = groups[order[*start] as usize];
             self.add(group, vec![fragment]).expect("states that were just encoded can be read");
         }
     }
 
-    fn merge(&mut self, encoded: &BinaryArray, groups: &[u32]) -> Result<(), StateError> {
+    fn merge(&mut self, encoded: &BinaryArray, groups: &[usize]) -> Result<(), StateError> {
         for (bytes, group) in encoded.iter().zip(groups) {
             if let Some(bytes) = bytes {
-                self.merge_one(bytes, *group as usize)?;
+                self.merge_one(bytes, *group)?;
             }
         }
         Ok(())

@@ -174,7 +174,7 @@ impl StateAccumulator {
         self.states.grow(groups);
     }
 
-    fn update(&mut self, values: &[ArrayRef], groups: &[u32], filter: Option<&BooleanArray>) -> Result<()> {
+    fn update(&mut self, values: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>) -> Result<()> {
         match self.form {
             Form::Merge(_) => self.merge(values, groups),
             Form::Value(_) | Form::Lift(_) => {
@@ -184,7 +184,7 @@ impl StateAccumulator {
         }
     }
 
-    fn merge(&mut self, values: &[ArrayRef], groups: &[u32]) -> Result<()> {
+    fn merge(&mut self, values: &[ArrayRef], groups: &[usize]) -> Result<()> {
         let encoded = values[0]
             .as_binary_opt::<i32>()
             .ok_or_else(|| exec_datafusion_err!("partial states are BINARY, not {}", values[0].data_type()))?;
@@ -224,10 +224,6 @@ impl StateAccumulator {
     }
 }
 
-fn narrow(groups: &[usize]) -> Vec<u32> {
-    groups.iter().map(|group| *group as u32).collect()
-}
-
 impl GroupsAccumulator for StateAccumulator {
     fn update_batch(
         &mut self,
@@ -237,12 +233,12 @@ impl GroupsAccumulator for StateAccumulator {
         total: usize,
     ) -> Result<()> {
         self.grow(total);
-        self.update(values, &narrow(groups), filter)
+        self.update(values, groups, filter)
     }
 
     fn merge_batch(&mut self, values: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
         self.grow(total);
-        self.merge(values, &narrow(groups))
+        self.merge(values, groups)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
@@ -261,7 +257,7 @@ impl GroupsAccumulator for StateAccumulator {
         let mut each =
             Self { bound: self.bound.clone(), states: self.bound.new_states(), form: self.form.clone(), groups: 0 };
         each.grow(rows);
-        each.update(values, &(0..rows as u32).collect::<Vec<_>>(), filter)?;
+        each.update(values, &(0..rows).collect::<Vec<_>>(), filter)?;
         Ok(vec![each.encoded(rows)])
     }
 
