@@ -7,16 +7,20 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anabranch_shared::aggregate::udaf::{lift_function, merge_function};
+use anabranch_shared::aggregate::udaf::{lift_function, merge_function, value_function};
 use anabranch_shared::aggregate::{BoundAggregate, named};
-use arrow::array::{ArrayRef, BinaryArray, Float64Array, Int64Array};
+use arrow::array::{ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use criterion::{BenchmarkId, Criterion, Throughput};
+use datafusion::datasource::MemTable;
 use datafusion::functions_aggregate::{average, count, min_max, sum};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::collect;
+use datafusion::prelude::{SessionConfig, SessionContext, col};
+use tokio::runtime::Runtime;
 
 const ROWS: usize = 8192;
 const GROUPS: usize = 1000;
@@ -153,6 +157,42 @@ fn ratios() {
     }
 }
 
+/// A million rows with a key of 1,000 values and a DOUBLE.
+fn table() -> MemTable {
+    const BATCHES: usize = 128;
+    let schema =
+        Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("x", DataType::Float64, false)]));
+    let batch = batch(&DataType::Float64);
+    let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(batch.groups.iter().map(|group| *group as i64)));
+    let batch = RecordBatch::try_new(schema.clone(), vec![keys, batch.values]).unwrap();
+    MemTable::try_new(schema, vec![vec![batch; BATCHES]]).unwrap()
+}
+
+/// `SELECT k, f(x) FROM t GROUP BY k` on one thread, once.
+fn grouped(runtime: &Runtime, function: &AggregateUDF) -> f64 {
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    let frame = context.read_table(Arc::new(table())).unwrap();
+    let sum = function.call(vec![col("x")]).alias("s");
+    let plan = runtime.block_on(frame.aggregate(vec![col("k")], vec![sum]).unwrap().create_physical_plan()).unwrap();
+    let start = Instant::now();
+    let rows = runtime.block_on(collect(plan, context.task_ctx())).unwrap();
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), GROUPS);
+    start.elapsed().as_secs_f64()
+}
+
+/// The reproducible sum of doubles beside the plain one, grouping included.
+fn group_by() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ours = value_function(named("sum").unwrap());
+    let mut rounds: Vec<f64> =
+        (0..21).map(|_| grouped(&runtime, &ours) / grouped(&runtime, &sum::sum_udaf())).collect();
+    rounds.sort_by(f64::total_cmp);
+    println!(
+        "\ntime of a GROUP BY of {GROUPS} groups with the reproducible sum(DOUBLE) relative to the plain one: {:.2}",
+        rounds[10]
+    );
+}
+
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
@@ -163,4 +203,5 @@ fn main() {
     merge(&mut criterion);
     criterion.final_summary();
     ratios();
+    group_by();
 }

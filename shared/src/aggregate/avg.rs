@@ -66,7 +66,7 @@ impl Kernel for AvgInteger {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Int64Type>();
-        rows.for_each(values.nulls(), |row, group| add(&mut states[group], i128::from(values.value(row))));
+        rows.for_each_value(values, |value, group| add(&mut states[group], i128::from(value)));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
@@ -118,7 +118,7 @@ impl Kernel for AvgDecimal {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Decimal128Type>();
-        rows.for_each(values.nulls(), |row, group| add(&mut states[group], i256::from_i128(values.value(row))));
+        rows.for_each_value(values, |value, group| add(&mut states[group], i256::from_i128(value)));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
@@ -151,9 +151,10 @@ impl Kernel for AvgDouble {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
-        rows.for_each(values.nulls(), |row, group| {
-            states[group].sum.add(values.value(row));
-            states[group].count += 1;
+        rows.for_each_value(values, |value, group| {
+            let state = &mut states[group];
+            state.sum.add(value);
+            state.count += 1;
         });
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
@@ -64,6 +64,19 @@ pub struct Selection<'a> {
 }
 
 impl Selection<'_> {
+    /// Calls `f(value, group)` for every selected value that is not NULL.
+    #[inline]
+    pub fn for_each_value<T: ArrowPrimitiveType>(
+        self,
+        values: &PrimitiveArray<T>,
+        mut f: impl FnMut(T::Native, usize),
+    ) {
+        match (values.nulls(), self.filter) {
+            (None, None) => self.groups.iter().zip(values.values()).for_each(|(group, value)| f(*value, *group)),
+            (nulls, _) => self.for_each(nulls, |row, group| f(values.value(row), group)),
+        }
+    }
+
     /// Calls `f(row, group)` for every selected row that is valid in `nulls`.
     #[inline]
     pub fn for_each(self, nulls: Option<&NullBuffer>, mut f: impl FnMut(usize, usize)) {

@@ -325,7 +325,7 @@ where
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<T>();
-        rows.for_each(values.nulls(), |row, group| states[group].challenge(Ranked(values.value(row).rank())));
+        rows.for_each_value(values, |value, group| states[group].challenge(Ranked(value.rank())));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {

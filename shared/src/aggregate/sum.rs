@@ -77,7 +77,7 @@ impl Kernel for SumInteger {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Int64Type>();
-        rows.for_each(values.nulls(), |row, group| add(&mut states[group], i128::from(values.value(row))));
+        rows.for_each_value(values, |value, group| add(&mut states[group], i128::from(value)));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
@@ -112,7 +112,7 @@ impl<T: WideInt> Kernel for SumDecimal<T> {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Decimal128Type>();
-        rows.for_each(values.nulls(), |row, group| add(&mut states[group], T::from_i128(values.value(row))));
+        rows.for_each_value(values, |value, group| add(&mut states[group], T::from_i128(value)));
     }
 
     fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
@@ -145,9 +145,10 @@ impl Kernel for SumDouble {
 
     fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
-        rows.for_each(values.nulls(), |row, group| {
-            states[group].sum.add(values.value(row));
-            states[group].any = true;
+        rows.for_each_value(values, |value, group| {
+            let state = &mut states[group];
+            state.sum.add(value);
+            state.any = true;
         });
     }
 
