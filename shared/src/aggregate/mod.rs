@@ -22,6 +22,7 @@ pub mod session;
 mod sum;
 mod total;
 pub mod udaf;
+pub mod value;
 mod wide;
 
 use std::fmt::Debug;
