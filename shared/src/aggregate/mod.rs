@@ -12,17 +12,22 @@
 //! [`registry`].
 
 mod avg;
+mod capped;
 pub mod codec;
 mod count;
+mod count_distinct;
 mod double;
 mod kernel;
 mod min_max;
+mod parameter;
 pub mod row;
 pub mod session;
 mod sum;
+mod top_k;
 mod total;
 pub mod udaf;
 pub mod value;
+mod value_bytes;
 mod wide;
 
 use std::fmt::Debug;
@@ -39,7 +44,15 @@ pub use kernel::{Kernel, Selection, State};
 
 /// Every aggregate that SQL can name.
 pub fn registry() -> Vec<Arc<dyn Aggregate>> {
-    vec![Arc::new(count::Count), Arc::new(sum::Sum), Arc::new(avg::Avg), Arc::new(min_max::MIN), Arc::new(min_max::MAX)]
+    vec![
+        Arc::new(count::Count),
+        Arc::new(sum::Sum),
+        Arc::new(avg::Avg),
+        Arc::new(min_max::MIN),
+        Arc::new(min_max::MAX),
+        Arc::new(count_distinct::CountDistinct),
+        Arc::new(top_k::TopK),
+    ]
 }
 
 /// The aggregate with this name or alias.
