@@ -17,6 +17,7 @@ pub mod codec;
 mod count;
 mod count_distinct;
 mod double;
+mod histogram;
 mod kernel;
 mod min_max;
 mod parameter;
@@ -52,6 +53,7 @@ pub fn registry() -> Vec<Arc<dyn Aggregate>> {
         Arc::new(min_max::MAX),
         Arc::new(count_distinct::CountDistinct),
         Arc::new(top_k::TopK),
+        Arc::new(histogram::Histogram),
     ]
 }
 
