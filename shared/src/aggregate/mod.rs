@@ -11,16 +11,20 @@
 //! **Adding an aggregate** is one file with a [`Kernel`] and an [`Aggregate`], and one line in
 //! [`registry`].
 
+mod array_agg;
 mod avg;
 mod capped;
+mod chosen;
 pub mod codec;
 mod count;
 mod count_distinct;
 mod double;
+mod first_last;
 mod histogram;
 mod kernel;
 mod min_max;
 mod parameter;
+mod position;
 pub mod row;
 pub mod session;
 mod sum;
@@ -54,6 +58,9 @@ pub fn registry() -> Vec<Arc<dyn Aggregate>> {
         Arc::new(count_distinct::CountDistinct),
         Arc::new(top_k::TopK),
         Arc::new(histogram::Histogram),
+        Arc::new(array_agg::ArrayAgg),
+        Arc::new(first_last::FIRST_VALUE),
+        Arc::new(first_last::LAST_VALUE),
     ]
 }
 
