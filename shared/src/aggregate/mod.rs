@@ -11,6 +11,7 @@
 //! **Adding an aggregate** is one file with a [`Kernel`] and an [`Aggregate`], and one line in
 //! [`registry`].
 
+mod arg_extreme;
 mod array_agg;
 mod avg;
 mod capped;
@@ -61,6 +62,8 @@ pub fn registry() -> Vec<Arc<dyn Aggregate>> {
         Arc::new(array_agg::ArrayAgg),
         Arc::new(first_last::FIRST_VALUE),
         Arc::new(first_last::LAST_VALUE),
+        Arc::new(arg_extreme::ARG_MIN),
+        Arc::new(arg_extreme::ARG_MAX),
     ]
 }
 
