@@ -124,7 +124,7 @@ fn values_of_another_type_are_refused() {
 #[test]
 fn all_nans_are_one_value_and_the_zeros_are_two() {
     let column = floats(&[f64::NAN, -f64::NAN, f64::from_bits(f64::NAN.to_bits() | 1), 0.0, -0.0, 0.0]);
-    assert_eq!(value("count_distinct", &[column.clone()], &whole(&[9])), "3");
+    assert_eq!(value("count_distinct", std::slice::from_ref(&column), &whole(&[9])), "3");
     let top = "[{value: NaN, count: 3}, {value: 0.0, count: 2}, {value: -0.0, count: 1}]";
     assert_eq!(value("top_k", &[column], &whole(&[9, 9])), top);
 }
@@ -140,7 +140,7 @@ fn the_most_frequent_values_come_by_count_and_then_by_value() {
 fn similar_long_strings_stay_apart_and_take_little() {
     let words: Vec<String> = (0..500).map(|i| format!("https://example.org/a/very/long/path/{i:04}")).collect();
     let column: ArrayRef = Arc::new(StringArray::from_iter_values(words.iter().rev()));
-    let states = lifted("count_distinct", &[column.clone()], &whole(&[500]));
+    let states = lifted("count_distinct", std::slice::from_ref(&column), &whole(&[500]));
     assert_eq!(text(states.as_ref()), "500");
     let state = encoded(states.as_ref());
     assert!(state.len() < 5 * words.len(), "{} bytes", state.len());
