@@ -1,22 +1,22 @@
 //! Canonical bytes of group keys: equal keys have equal bytes on every road, and the bytes sort
 //! as the values do, NULL first.
 //!
-//! Per column: `0` for NULL, else `1` and the value: integers big-endian with the sign bit
-//! flipped, booleans one byte, strings with `00` written as `00 FF` and closed by `00 00`.
+//! Per column: `0` for NULL, else `1` and the value ([`crate::aggregate::value`]); strings with `00`
+//! written as `00 FF` and closed by `00 00`.
 
-use std::sync::Arc;
-
-use arrow::array::*;
-use arrow::compute::cast;
-use arrow::datatypes::*;
+use arrow::array::ArrayRef;
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use crate::aggregate::StateError;
 use crate::aggregate::codec::Reader;
+use crate::aggregate::value::{ValueBuilder, ValueColumn, ValueType};
 
 /// The type in which a key column of this type is grouped and stored; `None` if it cannot be a key.
 ///
-/// Floating point cannot: -0.0 and 0.0, and the many NaNs, make "equal" a matter of taste.
+/// Floating point cannot: -0.0 and 0.0, and the many NaNs, make "equal" a matter of taste. Nor can
+/// BIGINT UNSIGNED: a batch view stores its keys in Delta, which has no such type.
 pub fn canonical_type(data_type: &DataType) -> Option<DataType> {
     use DataType::*;
     Some(match data_type {
@@ -54,49 +54,28 @@ impl Keys {
     }
 }
 
-/// A downcast column, so that the type is looked at once and not per row.
-enum KeyColumn {
-    Boolean(BooleanArray),
-    Text(StringArray),
-    Narrow(Int64Array),
-    Wide(Decimal128Array),
+struct KeyColumn {
+    nulls: Option<NullBuffer>,
+    values: ValueColumn,
 }
 
 impl KeyColumn {
     fn new(column: &ArrayRef) -> Result<Self, ArrowError> {
-        Ok(match column.data_type() {
-            DataType::Boolean => Self::Boolean(column.as_boolean().clone()),
-            DataType::Utf8 => Self::Text(column.as_string().clone()),
-            DataType::Decimal128(..) => Self::Wide(column.as_primitive().clone()),
-            // Dates are 32 bits wide, and Arrow casts those to 64 only by way of 32.
-            DataType::Date32 => Self::Narrow(integers(&cast(column, &DataType::Int32)?)?),
-            _ => Self::Narrow(integers(column)?),
-        })
+        let values = ValueColumn::new(column)?;
+        Ok(Self { nulls: values.nulls().cloned(), values })
     }
 
     #[inline]
     fn put(&self, row: usize, out: &mut Vec<u8>) {
-        let null = match self {
-            Self::Boolean(column) => column.is_null(row),
-            Self::Text(column) => column.is_null(row),
-            Self::Narrow(column) => column.is_null(row),
-            Self::Wide(column) => column.is_null(row),
-        };
-        if null {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             return out.push(0);
         }
         out.push(1);
-        match self {
-            Self::Boolean(column) => out.push(u8::from(column.value(row))),
-            Self::Text(column) => put_text(column.value(row), out),
-            Self::Narrow(column) => out.extend_from_slice(&((column.value(row) as u64) ^ (1 << 63)).to_be_bytes()),
-            Self::Wide(column) => out.extend_from_slice(&((column.value(row) as u128) ^ (1 << 127)).to_be_bytes()),
+        match &self.values {
+            ValueColumn::Text(column) => put_text(column.value(row), out),
+            values => values.put(row, out),
         }
     }
-}
-
-fn integers(column: &ArrayRef) -> Result<Int64Array, ArrowError> {
-    Ok(cast(column, &DataType::Int64)?.as_primitive().clone())
 }
 
 #[inline]
@@ -116,7 +95,7 @@ fn put_text(text: &str, out: &mut Vec<u8>) {
 
 /// Turns encoded keys back into columns of the given canonical types.
 pub fn decode<'a>(keys: impl IntoIterator<Item = &'a [u8]>, types: &[DataType]) -> Result<Vec<ArrayRef>, StateError> {
-    let mut columns: Vec<KeyBuilder> = types.iter().map(KeyBuilder::new).collect();
+    let mut columns: Vec<KeyBuilder> = types.iter().map(KeyBuilder::new).collect::<Result<_, _>>()?;
     for key in keys {
         let mut bytes = Reader::new(key);
         for column in &mut columns {
@@ -124,81 +103,55 @@ pub fn decode<'a>(keys: impl IntoIterator<Item = &'a [u8]>, types: &[DataType]) 
         }
         bytes.end()?;
     }
-    columns.into_iter().zip(types).map(|(column, data_type)| column.finish(data_type)).collect()
+    Ok(columns.into_iter().map(|column| column.values.finish()).collect())
 }
 
-enum KeyBuilder {
-    Boolean(BooleanBuilder),
-    Text(StringBuilder),
-    Narrow(Int64Builder),
-    Wide(Decimal128Builder),
+struct KeyBuilder {
+    /// `None` for strings.
+    width: Option<usize>,
+    values: ValueBuilder,
 }
 
 impl KeyBuilder {
-    fn new(data_type: &DataType) -> Self {
-        match data_type {
-            DataType::Boolean => Self::Boolean(BooleanBuilder::new()),
-            DataType::Utf8 => Self::Text(StringBuilder::new()),
-            DataType::Decimal128(..) => Self::Wide(Decimal128Builder::new()),
-            _ => Self::Narrow(Int64Builder::new()),
-        }
+    fn new(data_type: &DataType) -> Result<Self, StateError> {
+        let value_type = ValueType::new(data_type).ok_or(StateError::Invalid("a key is of a type that has no keys"))?;
+        Ok(Self { width: value_type.width(), values: ValueBuilder::new(&value_type) })
     }
 
     fn read(&mut self, bytes: &mut Reader<'_>) -> Result<(), StateError> {
-        let present = bytes.flag()?;
-        match self {
-            Self::Boolean(column) => column.append_option(present.then(|| bytes.flag()).transpose()?),
-            Self::Text(column) => column.append_option(present.then(|| read_text(bytes)).transpose()?),
-            Self::Narrow(column) => {
-                let value = present.then(|| bytes.array()).transpose()?;
-                column.append_option(value.map(|value| (u64::from_be_bytes(value) ^ (1 << 63)) as i64));
-            }
-            Self::Wide(column) => {
-                let value = present.then(|| bytes.array()).transpose()?;
-                column.append_option(value.map(|value| (u128::from_be_bytes(value) ^ (1 << 127)) as i128));
-            }
+        if !bytes.flag()? {
+            self.values.append_null();
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn finish(self, data_type: &DataType) -> Result<ArrayRef, StateError> {
-        let column: ArrayRef = match self {
-            Self::Boolean(mut column) => Arc::new(column.finish()),
-            Self::Text(mut column) => Arc::new(column.finish()),
-            Self::Wide(mut column) => Arc::new(column.finish().with_data_type(data_type.clone())),
-            Self::Narrow(mut column) => return narrowed(Arc::new(column.finish()), data_type),
-        };
-        Ok(column)
+        match self.width {
+            Some(width) => self.values.append(bytes.take(width)?),
+            None => self.values.append(&read_text(bytes)?),
+        }
     }
 }
 
-fn narrowed(column: ArrayRef, data_type: &DataType) -> Result<ArrayRef, StateError> {
-    let by_way_of = if *data_type == DataType::Date32 { DataType::Int32 } else { DataType::Int64 };
-    let safe = arrow::compute::CastOptions { safe: false, ..Default::default() };
-    arrow::compute::cast_with_options(&column, &by_way_of, &safe)
-        .and_then(|column| arrow::compute::cast_with_options(&column, data_type, &safe))
-        .map_err(|_| StateError::Invalid("a key is out of its type's range"))
-}
-
-fn read_text(bytes: &mut Reader<'_>) -> Result<String, StateError> {
+fn read_text(bytes: &mut Reader<'_>) -> Result<Vec<u8>, StateError> {
     let mut text = Vec::new();
     loop {
         match bytes.u8()? {
             0 => match bytes.u8()? {
-                0 => break,
+                0 => return Ok(text),
                 0xff => text.push(0),
                 _ => return Err(StateError::Invalid("a key's string is not escaped")),
             },
             byte => text.push(byte),
         }
     }
-    String::from_utf8(text).map_err(|_| StateError::Invalid("a key's string is not UTF-8"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+
+    use arrow::array::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn columns(rows: &[(Option<String>, Option<i64>, Option<bool>)]) -> Vec<ArrayRef> {
         vec![

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anabranch_shared::aggregate::{BoundAggregate, named};
@@ -97,34 +98,85 @@ proptest! {
     }
 }
 
-/// Integers one row at a time, as a person would. `None` where the aggregate takes none.
-fn naive(case: &Case, values: &[Option<i64>]) -> Option<String> {
+/// Integers one row at a time, as a person would; `positions` are the event times and offsets.
+/// `None` where the aggregate takes no integers.
+fn naive(case: &Case, values: &[Option<i64>], positions: &[(i64, i64)]) -> Option<String> {
     let present: Vec<i64> = values.iter().copied().flatten().collect();
     let of_any = |value: String| if present.is_empty() { String::new() } else { value };
+    let mut in_order: Vec<((i64, i64), i64)> =
+        positions.iter().zip(values).filter_map(|(at, value)| Some((*at, (*value)?))).collect();
+    in_order.sort_unstable();
     Some(match case.aggregate.name() {
         "count" => present.len().to_string(),
         "sum" => of_any(present.iter().sum::<i64>().to_string()),
         "avg" => of_any(format!("{:?}", present.iter().sum::<i64>() as f64 / present.len() as f64)),
-        "min" => present.iter().min().map(i64::to_string).unwrap_or_default(),
-        "max" => present.iter().max().map(i64::to_string).unwrap_or_default(),
+        "min" | "arg_min" => present.iter().min().map(i64::to_string).unwrap_or_default(),
+        "max" | "arg_max" => present.iter().max().map(i64::to_string).unwrap_or_default(),
+        "count_distinct" => {
+            naive_counts(&present, whole(case, 0)).map_or(String::new(), |counts| counts.len().to_string())
+        }
+        "top_k" => naive_counts(&present, whole(case, 1)).map_or(String::new(), |counts| {
+            let top = counts.iter().take(whole(case, 0)).map(|(value, n)| format!("{{value: {value}, count: {n}}}"));
+            format!("[{}]", top.collect::<Vec<_>>().join(", "))
+        }),
+        "histogram" => naive_histogram(case, &present),
+        "array_agg" => {
+            let first = in_order.iter().take(whole(case, 0)).map(|(_, value)| value.to_string());
+            of_any(format!("[{}]", first.collect::<Vec<_>>().join(", ")))
+        }
+        "first_value" => in_order.first().map(|(_, value)| value.to_string()).unwrap_or_default(),
+        "last_value" => in_order.last().map(|(_, value)| value.to_string()).unwrap_or_default(),
         _ => return None,
     })
+}
+
+fn whole(case: &Case, parameter: usize) -> usize {
+    case.parameters[parameter].to_string().parse().unwrap()
+}
+
+/// Different values by descending count, then ascending value; `None` if there are more than `cap`.
+fn naive_counts(present: &[i64], cap: usize) -> Option<Vec<(i64, usize)>> {
+    let different: BTreeSet<i64> = present.iter().copied().collect();
+    let mut counts: Vec<(i64, usize)> =
+        different.into_iter().map(|value| (value, present.iter().filter(|v| **v == value).count())).collect();
+    counts.sort_by_key(|(value, n)| (-(*n as i64), *value));
+    (counts.len() <= cap).then_some(counts)
+}
+
+fn naive_histogram(case: &Case, present: &[i64]) -> String {
+    let edges = case.parameters.iter().map(|edge| edge.to_string().parse::<f64>().unwrap());
+    let bounds: Vec<f64> = [f64::NEG_INFINITY].into_iter().chain(edges).chain([f64::INFINITY]).collect();
+    let count = |pair: &[f64]| present.iter().filter(|v| pair[0] <= **v as f64 && (**v as f64) < pair[1]).count();
+    format!("[{}]", bounds.windows(2).map(|pair| count(pair).to_string()).collect::<Vec<_>>().join(", "))
+}
+
+/// Event time and offset of each row, as the positional aggregates are given them.
+fn positions(args: &[ArrayRef]) -> Vec<(i64, i64)> {
+    let [.., times, _, offsets] = args else { return vec![] };
+    let times = times.as_primitive::<arrow::datatypes::TimestampMicrosecondType>().values();
+    let offsets = offsets.as_primitive::<arrow::datatypes::Int64Type>().values();
+    times.iter().copied().zip(offsets.iter().copied()).collect()
+}
+
+fn kept<T: Copy>(rows: &[T], keep: &[bool]) -> Vec<T> {
+    rows.iter().zip(keep).filter(|(_, keep)| **keep).map(|(row, _)| *row).collect()
 }
 
 proptest! {
     #[test]
     fn finished_values_are_those_of_the_naive_oracle(values in raw(), keep in prop::collection::vec(any::<bool>(), 40)) {
         let filter = BooleanArray::from(keep[..values.len()].to_vec());
-        let kept: Vec<Option<i64>> = values.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(v, _)| *v).collect();
         for case in cases().into_iter().filter(|case| case.types.iter().all(|data_type| *data_type == DataType::Int64)) {
+            let args = case.args(&values, 0);
             let mut states = case.states(1);
-            states.lift(&case.args(&values, 0), &vec![0; values.len()], Some(&filter));
+            states.lift(&args, &vec![0; values.len()], Some(&filter));
             let finished = states.finish().unwrap();
             let value = match finished.as_primitive_opt::<arrow::datatypes::Float64Type>() {
                 Some(doubles) if doubles.is_valid(0) => format!("{:?}", doubles.value(0)),
                 _ => array_value_to_string(&finished, 0).unwrap(),
             };
-            if let Some(expected) = naive(&case, &kept) {
+            let positions = if case.aggregate.is_positional() { positions(&args) } else { vec![] };
+            if let Some(expected) = naive(&case, &kept(&values, &keep), &kept(&positions, &keep)) {
                 prop_assert_eq!(value, expected, "{}", case.name());
             }
         }

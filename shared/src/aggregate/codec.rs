@@ -56,18 +56,30 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A length in LEB128, as [`put_len`] writes it.
-    pub fn length(&mut self) -> Result<usize, StateError> {
+    /// A number in LEB128, as [`put_count`] writes it.
+    pub fn count(&mut self) -> Result<u64, StateError> {
         let mut value = 0u64;
-        for shift in (0..35).step_by(7) {
+        for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
-            value |= u64::from(byte & 0x7f) << shift;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                return Err(StateError::Invalid("a number is too large"));
+            }
+            value |= bits << shift;
             if byte & 0x80 == 0 {
                 let canonical = byte != 0 || shift == 0;
-                return canonical.then_some(value as usize).ok_or(StateError::Invalid("a length is padded"));
+                return canonical.then_some(value).ok_or(StateError::Invalid("a number is padded"));
             }
         }
-        Err(StateError::Invalid("a length is too long"))
+        Err(StateError::Invalid("a number is too large"))
+    }
+
+    /// A length in LEB128, as [`put_len`] writes it.
+    pub fn length(&mut self) -> Result<usize, StateError> {
+        match self.count()? {
+            length if length < 1 << 35 => Ok(length as usize),
+            _ => Err(StateError::Invalid("a length is too long")),
+        }
     }
 
     /// Bytes with their length in front.
@@ -82,13 +94,18 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes a length in LEB128.
-pub fn put_len(out: &mut Vec<u8>, mut len: usize) {
-    while len >= 0x80 {
-        out.push(len as u8 | 0x80);
-        len >>= 7;
+/// Writes a number in LEB128: seven bits per byte, the lowest first.
+pub fn put_count(out: &mut Vec<u8>, mut count: u64) {
+    while count >= 0x80 {
+        out.push(count as u8 | 0x80);
+        count >>= 7;
     }
-    out.push(len as u8);
+    out.push(count as u8);
+}
+
+/// Writes a length in LEB128.
+pub fn put_len(out: &mut Vec<u8>, len: usize) {
+    put_count(out, len as u64);
 }
 
 /// Writes bytes with their length in front.
@@ -110,5 +127,18 @@ mod tests {
         }
         assert!(Reader::new(&[0x80, 0x00]).length().is_err());
         assert!(Reader::new(&[0xff; 6]).length().is_err());
+    }
+
+    #[test]
+    fn numbers_of_64_bits_round_trip_and_larger_ones_are_refused() {
+        for count in [0, 127, 128, 1 << 35, u64::MAX - 1, u64::MAX] {
+            let mut out = Vec::new();
+            put_count(&mut out, count);
+            assert_eq!(Reader::new(&out).count(), Ok(count));
+        }
+        let mut beyond = [0xff; 10];
+        beyond[9] = 0x02;
+        assert!(Reader::new(&beyond).count().is_err());
+        assert!(Reader::new(&[0x80; 11]).count().is_err());
     }
 }

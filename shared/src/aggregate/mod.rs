@@ -11,17 +11,29 @@
 //! **Adding an aggregate** is one file with a [`Kernel`] and an [`Aggregate`], and one line in
 //! [`registry`].
 
+mod arg_extreme;
+mod array_agg;
 mod avg;
+mod capped;
+mod chosen;
 pub mod codec;
 mod count;
+mod count_distinct;
 mod double;
+mod first_last;
+mod histogram;
 mod kernel;
 mod min_max;
+mod parameter;
+mod position;
 pub mod row;
 pub mod session;
 mod sum;
+mod top_k;
 mod total;
 pub mod udaf;
+pub mod value;
+mod value_bytes;
 mod wide;
 
 use std::fmt::Debug;
@@ -38,7 +50,21 @@ pub use kernel::{Kernel, Selection, State};
 
 /// Every aggregate that SQL can name.
 pub fn registry() -> Vec<Arc<dyn Aggregate>> {
-    vec![Arc::new(count::Count), Arc::new(sum::Sum), Arc::new(avg::Avg), Arc::new(min_max::MIN), Arc::new(min_max::MAX)]
+    vec![
+        Arc::new(count::Count),
+        Arc::new(sum::Sum),
+        Arc::new(avg::Avg),
+        Arc::new(min_max::MIN),
+        Arc::new(min_max::MAX),
+        Arc::new(count_distinct::CountDistinct),
+        Arc::new(top_k::TopK),
+        Arc::new(histogram::Histogram),
+        Arc::new(array_agg::ArrayAgg),
+        Arc::new(first_last::FIRST_VALUE),
+        Arc::new(first_last::LAST_VALUE),
+        Arc::new(arg_extreme::ARG_MIN),
+        Arc::new(arg_extreme::ARG_MAX),
+    ]
 }
 
 /// The aggregate with this name or alias.

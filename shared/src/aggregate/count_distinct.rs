@@ -1,0 +1,83 @@
+//! `count_distinct(x, cap)`.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+
+use super::capped::{Capped, MAX_CAP};
+use super::value::ValueType;
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, StateError, parameter, value};
+
+/// Exact number of different values, NULL if there are more than `cap`: a number that might be
+/// wrong is not given out. BIGINT; 0 if there are no values. The cap is from 1 to 1,000,000, and a
+/// state grows up to it. -0.0 and 0.0 are two values, all NaNs one.
+#[derive(Debug)]
+pub struct CountDistinct;
+
+const USAGE: &str = "count_distinct(x, cap)";
+
+impl Aggregate for CountDistinct {
+    fn name(&self) -> &'static str {
+        CountUpTo::NAME
+    }
+
+    fn usage(&self) -> &'static str {
+        USAGE
+    }
+
+    fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
+        match args {
+            [x, cap] => Ok(vec![value::coerce(self.name(), x)?, parameter::coerce_whole(USAGE, "cap", cap)?]),
+            _ => Err(format!("{USAGE} takes two arguments")),
+        }
+    }
+
+    fn example_parameters(&self) -> Vec<Vec<ScalarValue>> {
+        vec![vec![ScalarValue::from(4i64)], vec![ScalarValue::from(1000i64)]]
+    }
+
+    fn return_type(&self, _columns: &[DataType]) -> Result<DataType, String> {
+        Ok(DataType::Int64)
+    }
+
+    fn bind(&self, columns: &[DataType], parameters: &[ScalarValue]) -> Result<Arc<dyn BoundAggregate>, String> {
+        let value_type = value::of_column(self.name(), &columns[0])?;
+        let cap = parameter::whole(USAGE, "cap", &parameters[0], 1..=MAX_CAP)?;
+        Ok(Arc::new(CountUpTo { value_type, cap }))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct CountUpTo {
+    value_type: ValueType,
+    cap: usize,
+}
+
+impl Kernel for CountUpTo {
+    const NAME: &'static str = "count_distinct";
+    const VERSION: u8 = 1;
+    type State = Capped<()>;
+
+    fn return_type(&self) -> DataType {
+        DataType::Int64
+    }
+
+    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+        Capped::lift(states, &args[0], rows, self.cap);
+    }
+
+    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+        let counts = states.iter().map(|state| state.values().map(|values| values.len() as i64));
+        Ok(Arc::new(counts.collect::<Int64Array>()))
+    }
+
+    fn merge(&self, into: &mut Self::State, other: &Self::State) {
+        into.merge_up_to(other, self.cap);
+    }
+
+    fn check(&self, state: &Self::State) -> Result<(), StateError> {
+        state.check(&self.value_type, self.cap)
+    }
+}
