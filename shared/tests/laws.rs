@@ -107,6 +107,9 @@ fn naive(case: &Case, values: &[Option<i64>]) -> Option<String> {
         "avg" => of_any(format!("{:?}", present.iter().sum::<i64>() as f64 / present.len() as f64)),
         "min" => present.iter().min().map(i64::to_string).unwrap_or_default(),
         "max" => present.iter().max().map(i64::to_string).unwrap_or_default(),
+        "bit_and" => of_any(present.iter().fold(-1, |bits, v| bits & v).to_string()),
+        "bit_or" => of_any(present.iter().fold(0, |bits, v| bits | v).to_string()),
+        "bit_xor" => of_any(present.iter().fold(0, |bits, v| bits ^ v).to_string()),
         _ => return None,
     })
 }

@@ -12,6 +12,7 @@
 //! [`registry`].
 
 mod avg;
+mod bitwise;
 pub mod codec;
 mod count;
 mod double;
@@ -38,7 +39,18 @@ pub use kernel::{Kernel, Selection, State};
 
 /// Every aggregate that SQL can name.
 pub fn registry() -> Vec<Arc<dyn Aggregate>> {
-    vec![Arc::new(count::Count), Arc::new(sum::Sum), Arc::new(avg::Avg), Arc::new(min_max::MIN), Arc::new(min_max::MAX)]
+    vec![
+        Arc::new(count::Count),
+        Arc::new(sum::Sum),
+        Arc::new(avg::Avg),
+        Arc::new(min_max::MIN),
+        Arc::new(min_max::MAX),
+        Arc::new(bitwise::BOOL_AND),
+        Arc::new(bitwise::BOOL_OR),
+        Arc::new(bitwise::BIT_AND),
+        Arc::new(bitwise::BIT_OR),
+        Arc::new(bitwise::BIT_XOR),
+    ]
 }
 
 /// The aggregate with this name or alias.
