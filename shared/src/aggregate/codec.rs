@@ -58,16 +58,29 @@ impl<'a> Reader<'a> {
 
     /// A length in LEB128, as [`put_len`] writes it.
     pub fn length(&mut self) -> Result<usize, StateError> {
+        let length = self.varint()?;
+        if length >> 35 != 0 {
+            return Err(StateError::Invalid("a length is too long"));
+        }
+        Ok(length as usize)
+    }
+
+    /// A number in LEB128, as [`put_varint`] writes it.
+    pub fn varint(&mut self) -> Result<u64, StateError> {
         let mut value = 0u64;
-        for shift in (0..35).step_by(7) {
+        for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
-            value |= u64::from(byte & 0x7f) << shift;
+            let bits = u64::from(byte & 0x7f);
+            value |= bits << shift;
+            if bits << shift >> shift != bits {
+                break;
+            }
             if byte & 0x80 == 0 {
                 let canonical = byte != 0 || shift == 0;
-                return canonical.then_some(value as usize).ok_or(StateError::Invalid("a length is padded"));
+                return canonical.then_some(value).ok_or(StateError::Invalid("a number is padded"));
             }
         }
-        Err(StateError::Invalid("a length is too long"))
+        Err(StateError::Invalid("a number has more than 64 bits"))
     }
 
     /// Bytes with their length in front.
@@ -83,12 +96,17 @@ impl<'a> Reader<'a> {
 }
 
 /// Writes a length in LEB128.
-pub fn put_len(out: &mut Vec<u8>, mut len: usize) {
-    while len >= 0x80 {
-        out.push(len as u8 | 0x80);
-        len >>= 7;
+pub fn put_len(out: &mut Vec<u8>, len: usize) {
+    put_varint(out, len as u64);
+}
+
+/// Writes a number in LEB128.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
     }
-    out.push(len as u8);
+    out.push(value as u8);
 }
 
 /// Writes bytes with their length in front.
@@ -110,5 +128,18 @@ mod tests {
         }
         assert!(Reader::new(&[0x80, 0x00]).length().is_err());
         assert!(Reader::new(&[0xff; 6]).length().is_err());
+        assert!(Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x01]).length().is_err());
+    }
+
+    #[test]
+    fn numbers_of_64_bits_round_trip_and_longer_ones_are_refused() {
+        for value in [0, 1 << 35, u64::MAX - 1, u64::MAX] {
+            let mut out = Vec::new();
+            put_varint(&mut out, value);
+            assert_eq!(Reader::new(&out).varint(), Ok(value));
+        }
+        let too_long = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02];
+        assert!(Reader::new(&too_long).varint().is_err());
+        assert!(Reader::new(&[0x80; 11]).varint().is_err());
     }
 }
