@@ -15,14 +15,18 @@ mod avg;
 mod bitwise;
 pub mod codec;
 mod count;
+mod covariance;
 mod double;
+mod double_double;
 mod kernel;
 mod min_max;
+mod moments;
 pub mod row;
 pub mod session;
 mod sum;
 mod total;
 pub mod udaf;
+mod variance;
 mod wide;
 
 use std::fmt::Debug;
@@ -50,6 +54,15 @@ pub fn registry() -> Vec<Arc<dyn Aggregate>> {
         Arc::new(bitwise::BIT_AND),
         Arc::new(bitwise::BIT_OR),
         Arc::new(bitwise::BIT_XOR),
+        Arc::new(variance::VAR_POP),
+        Arc::new(variance::VAR_SAMP),
+        Arc::new(variance::STDDEV_POP),
+        Arc::new(variance::STDDEV_SAMP),
+        Arc::new(covariance::COVAR_POP),
+        Arc::new(covariance::COVAR_SAMP),
+        Arc::new(covariance::CORR),
+        Arc::new(covariance::REGR_SLOPE),
+        Arc::new(covariance::REGR_INTERCEPT),
     ]
 }
 
