@@ -245,3 +245,54 @@ impl<O: Operation> Kernel for OfBooleans<O> {
         Ok(Arc::new(states.iter().map(|state| state.value).collect::<BooleanArray>()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::named;
+    use super::*;
+    use arrow::array::new_null_array;
+    use arrow::compute::cast;
+    use arrow::util::display::array_value_to_string;
+
+    fn of(name: &str, column: ArrayRef) -> String {
+        let aggregate = named(name).unwrap();
+        let types = aggregate.coerce(&[column.data_type().clone()]).unwrap();
+        let mut states = aggregate.bind(&types, &[]).unwrap().new_states();
+        states.grow(1);
+        let groups = vec![0; column.len()];
+        states.lift(&[cast(&column, &types[0]).unwrap()], &groups, None);
+        let finished = states.finish().unwrap();
+        assert_eq!(*finished.data_type(), types[0]);
+        array_value_to_string(&finished, 0).unwrap()
+    }
+
+    #[test]
+    fn booleans_have_a_truth_table() {
+        for (values, all, any) in [
+            (vec![Some(true), Some(true), None], "true", "true"),
+            (vec![Some(true), Some(false)], "false", "true"),
+            (vec![None, Some(false)], "false", "false"),
+            (vec![None], "", ""),
+            (vec![], "", ""),
+        ] {
+            let column: ArrayRef = Arc::new(BooleanArray::from(values));
+            assert_eq!(of("bool_and", column.clone()), all);
+            assert_eq!(of("bool_or", column), any);
+        }
+    }
+
+    #[test]
+    fn integers_of_every_type_keep_their_type() {
+        use DataType::*;
+        let values: ArrayRef = Arc::new(PrimitiveArray::<Int64Type>::from(vec![12, 10, 10]));
+        for data_type in [Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64] {
+            let column = cast(&values, &data_type).unwrap();
+            assert_eq!(of("bit_and", column.clone()), "8");
+            assert_eq!(of("bit_or", column.clone()), "14");
+            assert_eq!(of("bit_xor", column), "12");
+        }
+        assert_eq!(of("bit_xor", new_null_array(&Null, 2)), "");
+        assert!(named("bit_or").unwrap().coerce(&[Float64]).is_err());
+        assert!(named("bool_or").unwrap().coerce(&[Int32]).is_err());
+    }
+}
