@@ -11,6 +11,7 @@
 //! **Adding an aggregate** is one file with a [`Kernel`] and an [`Aggregate`], and one line in
 //! [`registry`].
 
+mod approx_distinct;
 mod avg;
 mod bitwise;
 pub mod codec;
@@ -18,6 +19,7 @@ mod count;
 mod covariance;
 mod double;
 mod double_double;
+mod hyperloglog;
 mod kernel;
 mod min_max;
 mod moments;
@@ -54,6 +56,7 @@ pub fn registry() -> Vec<Arc<dyn Aggregate>> {
         Arc::new(bitwise::BIT_AND),
         Arc::new(bitwise::BIT_OR),
         Arc::new(bitwise::BIT_XOR),
+        Arc::new(approx_distinct::ApproxDistinct),
         Arc::new(variance::VAR_POP),
         Arc::new(variance::VAR_SAMP),
         Arc::new(variance::STDDEV_POP),
@@ -87,7 +90,6 @@ pub enum EqualityClass {
 /// An aggregate function as SQL names it.
 ///
 /// Its SQL arguments are first *columns*, evaluated per event, and then *parameters*, which are
-/// literals and decide the state's shape: in `approx_quantile(x, 0.95)` there is one of each.
 pub trait Aggregate: Debug + Send + Sync {
     /// Its SQL name, lower case.
     fn name(&self) -> &'static str;
