@@ -12,11 +12,13 @@
 //! [`registry`].
 
 mod approx_distinct;
+mod approx_quantile;
 mod avg;
 mod bitwise;
 pub mod codec;
 mod count;
 mod covariance;
+mod ddsketch;
 mod double;
 mod double_double;
 mod hyperloglog;
@@ -57,6 +59,8 @@ pub fn registry() -> Vec<Arc<dyn Aggregate>> {
         Arc::new(bitwise::BIT_OR),
         Arc::new(bitwise::BIT_XOR),
         Arc::new(approx_distinct::ApproxDistinct),
+        Arc::new(approx_quantile::ApproxQuantile),
+        Arc::new(approx_quantile::ApproxMedian),
         Arc::new(variance::VAR_POP),
         Arc::new(variance::VAR_SAMP),
         Arc::new(variance::STDDEV_POP),
@@ -90,6 +94,7 @@ pub enum EqualityClass {
 /// An aggregate function as SQL names it.
 ///
 /// Its SQL arguments are first *columns*, evaluated per event, and then *parameters*, which are
+/// literals and decide the state's shape: in `approx_quantile(x, 0.95)` there is one of each.
 pub trait Aggregate: Debug + Send + Sync {
     /// Its SQL name, lower case.
     fn name(&self) -> &'static str;
