@@ -126,6 +126,9 @@ fn naive(case: &Case, values: &[Option<i64>], positions: &[(i64, i64)]) -> Optio
         }
         "first_value" => in_order.first().map(|(_, value)| value.to_string()).unwrap_or_default(),
         "last_value" => in_order.last().map(|(_, value)| value.to_string()).unwrap_or_default(),
+        "bit_and" => of_any(present.iter().fold(-1, |bits, v| bits & v).to_string()),
+        "bit_or" => of_any(present.iter().fold(0, |bits, v| bits | v).to_string()),
+        "bit_xor" => of_any(present.iter().fold(0, |bits, v| bits ^ v).to_string()),
         _ => return None,
     })
 }

@@ -130,14 +130,49 @@ impl DoubleSum {
         }
     }
 
+    /// The sum as an unevaluated sum of two doubles, about 106 bits: [`DoubleSum::value`] and the
+    /// nearest double to what its rounding left over, which is 0 unless the value is finite.
+    pub fn value_and_rest(&self) -> (f64, f64) {
+        if self.specials != 0 {
+            return (self.value(), 0.0);
+        }
+        let (total, exponent) = self.total();
+        let (value, rest) = split(total, exponent);
+        (value, if value.is_finite() { round(rest, exponent) } else { 0.0 })
+    }
+
+    /// Whether there was a NaN or an infinity among the values.
+    pub fn has_specials(&self) -> bool {
+        self.specials != 0
+    }
+
+    /// The unit of the lowest kept bin: each value has lost less than this. 0 if nothing is ever
+    /// lost, because the bin reaches down to 2^-1074.
+    pub fn resolution(&self) -> f64 {
+        match usize::from(self.top) {
+            0..=BINS => 0.0,
+            _ => scale(1, self.exponent()),
+        }
+    }
+
     fn finite(&self) -> f64 {
+        let (total, exponent) = self.total();
+        round(total, exponent)
+    }
+
+    /// The total of the kept bins, as `integer * 2^exponent`.
+    fn total(&self) -> (i256, i32) {
         let width = i256::from_i128(1 << WIDTH);
         let total = self
             .bins
             .iter()
             .fold(i256::ZERO, |total, bin| total.wrapping_mul(width).wrapping_add(i256::from_i128(*bin)));
-        let lowest = (i32::from(self.top) - BINS as i32) * WIDTH as i32;
-        round(total, lowest - 1074)
+        (total, self.exponent())
+    }
+
+    /// Exponent of the lowest kept bin's unit.
+    fn exponent(&self) -> i32 {
+        (i32::from(self.top) - BINS as i32) * WIDTH as i32 - 1074
     }
 
     /// Appends the canonical bytes.
@@ -171,32 +206,41 @@ impl DoubleSum {
 
 /// `value * 2^exponent`, rounded to nearest even once, also into the subnormal range.
 fn round(value: i256, exponent: i32) -> f64 {
+    split(value, exponent).0
+}
+
+/// What [`round`] gives, and what it leaves over, in units of `2^exponent`.
+fn split(value: i256, exponent: i32) -> (f64, i256) {
     if value == i256::ZERO {
-        return 0.0;
+        return (0.0, i256::ZERO);
     }
     let negative = value < i256::ZERO;
     let magnitude = if negative { value.wrapping_neg() } else { value };
     let length = 256 - magnitude.leading_zeros() as i32;
     // The lowest bit a double of this size can hold: 52 below the leading one, never under 2^-1074.
     let lowest = (exponent + length - 53).max(-1074);
-    let mantissa = match lowest - exponent {
+    let (mantissa, rest) = match lowest - exponent {
         shift if shift > 0 => round_shift(magnitude, shift as u32),
-        shift => low_u64(magnitude) << (-shift).min(63),
+        shift => (low_u64(magnitude) << (-shift).min(63), i256::ZERO),
     };
     let result = scale(mantissa, lowest);
-    if negative { -result } else { result }
+    if negative { (-result, rest.wrapping_neg()) } else { (result, rest) }
 }
 
-/// `magnitude / 2^shift`, to nearest even; the quotient has at most 54 bits.
-fn round_shift(magnitude: i256, shift: u32) -> u64 {
+/// `magnitude / 2^shift`, to nearest even, and what it leaves over, which is negative where it went
+/// up; the quotient has at most 54 bits.
+fn round_shift(magnitude: i256, shift: u32) -> (u64, i256) {
     if shift > 255 {
-        return 0;
+        return (0, magnitude);
     }
-    let quotient = low_u64(magnitude >> shift as u8);
-    let rest = magnitude.wrapping_sub((magnitude >> shift as u8) << shift as u8);
+    let below = magnitude >> shift as u8;
+    let quotient = low_u64(below);
+    let rest = magnitude.wrapping_sub(below << shift as u8);
     let half = i256::ONE << (shift - 1) as u8;
-    let up = rest > half || (rest == half && quotient & 1 == 1);
-    quotient + u64::from(up)
+    if rest > half || (rest == half && quotient & 1 == 1) {
+        return (quotient + 1, rest.wrapping_sub(i256::ONE << shift as u8));
+    }
+    (quotient, rest)
 }
 
 fn low_u64(value: i256) -> u64 {
@@ -251,6 +295,29 @@ mod tests {
             assert_eq!(sum(&values), sum(&[1.0, -1e308, 1e308]));
             assert_eq!(sum(&values).value(), 0.0);
         }
+    }
+
+    #[test]
+    fn what_rounding_leaves_over_comes_back() {
+        let tiny = 1.5 * 0.5f64.powi(70);
+        assert_eq!(sum(&[1.0, tiny]).value_and_rest(), (1.0, tiny));
+        assert_eq!(sum(&[-1.0, tiny]).value_and_rest(), (-1.0, tiny));
+        assert_eq!(sum(&[1.0, 1.0 - f64::EPSILON / 2.0]).value_and_rest(), (2.0, -f64::EPSILON / 2.0));
+        assert_eq!(sum(&[3.0]).value_and_rest(), (3.0, 0.0));
+        assert_eq!(sum(&[5e-324]).value_and_rest(), (5e-324, 0.0));
+        assert_eq!(sum(&[f64::INFINITY]).value_and_rest(), (f64::INFINITY, 0.0));
+    }
+
+    #[test]
+    fn nothing_above_the_resolution_is_lost() {
+        for value in [1.0, 1e300, -1e-200] {
+            let (sum, below) = (sum(&[value]), sum(&[value]).resolution());
+            assert!(below > 0.0 && below <= value.abs() * 0.5f64.powi(80), "{value}");
+            let mut more = sum;
+            more.add(below);
+            assert_eq!(more.value_and_rest(), (value, below));
+        }
+        assert_eq!(sum(&[1e-300]).resolution(), 0.0);
     }
 
     fn any_double() -> impl Strategy<Value = f64> {

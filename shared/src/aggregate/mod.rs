@@ -11,19 +11,27 @@
 //! **Adding an aggregate** is one file with a [`Kernel`] and an [`Aggregate`], and one line in
 //! [`registry`].
 
+mod approx_distinct;
+mod approx_quantile;
 mod arg_extreme;
 mod array_agg;
 mod avg;
+mod bitwise;
 mod capped;
 mod chosen;
 pub mod codec;
 mod count;
 mod count_distinct;
+mod covariance;
+mod ddsketch;
 mod double;
+mod double_double;
 mod first_last;
 mod histogram;
+mod hyperloglog;
 mod kernel;
 mod min_max;
+mod moments;
 mod parameter;
 mod position;
 pub mod row;
@@ -34,6 +42,7 @@ mod total;
 pub mod udaf;
 pub mod value;
 mod value_bytes;
+mod variance;
 mod wide;
 
 use std::fmt::Debug;
@@ -64,6 +73,23 @@ pub fn registry() -> Vec<Arc<dyn Aggregate>> {
         Arc::new(first_last::LAST_VALUE),
         Arc::new(arg_extreme::ARG_MIN),
         Arc::new(arg_extreme::ARG_MAX),
+        Arc::new(bitwise::BOOL_AND),
+        Arc::new(bitwise::BOOL_OR),
+        Arc::new(bitwise::BIT_AND),
+        Arc::new(bitwise::BIT_OR),
+        Arc::new(bitwise::BIT_XOR),
+        Arc::new(approx_distinct::ApproxDistinct),
+        Arc::new(approx_quantile::ApproxQuantile),
+        Arc::new(approx_quantile::ApproxMedian),
+        Arc::new(variance::VAR_POP),
+        Arc::new(variance::VAR_SAMP),
+        Arc::new(variance::STDDEV_POP),
+        Arc::new(variance::STDDEV_SAMP),
+        Arc::new(covariance::COVAR_POP),
+        Arc::new(covariance::COVAR_SAMP),
+        Arc::new(covariance::CORR),
+        Arc::new(covariance::REGR_SLOPE),
+        Arc::new(covariance::REGR_INTERCEPT),
     ]
 }
 

@@ -57,6 +57,14 @@ pub fn coerce_number(name: &str, args: &[DataType]) -> Result<Vec<DataType>, Str
     }
 }
 
+/// `count` numbers, each as DOUBLE.
+pub fn coerce_doubles(name: &str, args: &[DataType], count: usize) -> Result<Vec<DataType>, String> {
+    if args.len() != count {
+        return Err(format!("{name} takes {count} argument{}", if count == 1 { "" } else { "s" }));
+    }
+    args.iter().map(|arg| coerce_number(name, std::slice::from_ref(arg)).map(|_| DataType::Float64)).collect()
+}
+
 #[inline]
 fn add<T: WideInt>(total: &mut Total<T>, value: T) {
     total.sum = total.sum.add(value);
