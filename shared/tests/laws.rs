@@ -20,6 +20,15 @@ fn merge(case: &Case, parts: &[&[u8]]) -> Vec<u8> {
     encoded(states.as_ref())
 }
 
+/// Every case runs over all aggregates and types, so few are enough, unless more are asked for:
+/// `PROPTEST_CASES=100000 cargo test -p anabranch-shared --test laws` is a long fuzz of the decoders.
+fn few_cases() -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(48),
+    }
+}
+
 fn raw() -> impl Strategy<Value = Vec<Option<i64>>> {
     let value = prop_oneof![-1_000_000i64..1_000_000, -20i64..20];
     prop::collection::vec(prop::option::weighted(0.9, value), 1..40)
@@ -31,7 +40,7 @@ fn joined(parts: &[Vec<ArrayRef>]) -> Vec<ArrayRef> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(few_cases())]
 
     #[test]
     fn states_are_a_commutative_monoid(a in raw(), b in raw(), c in raw()) {
