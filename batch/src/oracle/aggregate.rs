@@ -2,12 +2,13 @@
 
 use anabranch_shared::view::{AggregateColumn, ViewPlan};
 use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use polars::frame::DataFrame;
-use polars::prelude::{DataType as PolarsType, Expr as PolarsExpr, NULL, col, lit, when};
+use polars::prelude::{DataType as PolarsType, Expr as PolarsExpr, NULL, SortMultipleOptions, col, lit, when};
 
 use super::column::{exact, unrank};
-use super::{Exact, Value};
+use super::{Exact, TOLERANCE, Value};
 use crate::{Error, Result};
 
 /// What to ask Polars for, and how to finish it.
@@ -33,6 +34,22 @@ enum Kind {
         largest: bool,
         doubles: bool,
     },
+    /// NULL beyond the cap.
+    CountDistinct {
+        cap: i128,
+    },
+    /// The first or last value by event time, partition and offset.
+    ByPosition {
+        last: bool,
+    },
+    /// The value at an extreme of another; ties go to the smallest value.
+    AtExtreme {
+        largest: bool,
+    },
+    Variance {
+        ddof: u8,
+        root: bool,
+    },
 }
 
 impl Recipe {
@@ -40,8 +57,8 @@ impl Recipe {
     pub fn new(plan: &ViewPlan, index: usize) -> Result<Self> {
         let aggregate = &plan.aggregates[index];
         let refuse = || Err(Error::Inexpressible(format!("{}({:?})", aggregate.function.name(), aggregate.types)));
-        let [argument] = aggregate.types.as_slice() else { return refuse() };
-        let doubles = argument.is_floating();
+        let argument = &aggregate.types[0];
+        let doubles = aggregate.types.iter().any(DataType::is_floating);
         let kind = match (aggregate.function.name(), argument, aggregate.bound.return_type()) {
             ("count", _, _) => Kind::Count,
             ("sum", _, _) if doubles => Kind::SumOfDoubles,
@@ -52,6 +69,20 @@ impl Recipe {
                 Kind::AvgOfDecimals { digits: (to - from) as u32 }
             }
             (name @ ("min" | "max"), _, _) => Kind::Extreme { largest: name == "max", doubles },
+            // False is below true.
+            (name @ ("bool_and" | "bool_or"), _, _) => Kind::Extreme { largest: name == "bool_or", doubles },
+            ("var_pop", _, _) => Kind::Variance { ddof: 0, root: false },
+            ("var_samp", _, _) => Kind::Variance { ddof: 1, root: false },
+            ("stddev_pop", _, _) => Kind::Variance { ddof: 0, root: true },
+            ("stddev_samp", _, _) => Kind::Variance { ddof: 1, root: true },
+            ("count_distinct", _, _) if !doubles => match aggregate.parameters.as_slice() {
+                [ScalarValue::Int64(Some(cap))] => Kind::CountDistinct { cap: i128::from(*cap) },
+                _ => return refuse(),
+            },
+            (name @ ("first_value" | "last_value"), _, _) if !doubles => {
+                Kind::ByPosition { last: name == "last_value" }
+            }
+            (name @ ("arg_min" | "arg_max"), _, _) if !doubles => Kind::AtExtreme { largest: name == "arg_max" },
             _ => return refuse(),
         };
         Ok(Self { index, kind, filtered: aggregate.filter.is_some() })
@@ -66,13 +97,14 @@ impl Recipe {
     pub fn inputs(&self, aggregate: &AggregateColumn) -> Vec<Expr> {
         let argument = aggregate.args[0].clone();
         let argument = if let Kind::Count = self.kind { argument.is_not_null() } else { argument };
+        let more = (1..).zip(&aggregate.args[1..]).map(|(i, arg)| arg.clone().alias(self.argument(i)));
         let filter = aggregate.filter.iter().map(|filter| filter.clone().alias(self.filter()));
-        std::iter::once(argument.alias(self.input())).chain(filter).collect()
+        std::iter::once(argument.alias(self.argument(0))).chain(more).chain(filter).collect()
     }
 
     /// The column of doubles of which only the order matters.
     pub fn ranked(&self) -> Option<String> {
-        matches!(self.kind, Kind::Extreme { doubles: true, .. }).then(|| self.input())
+        matches!(self.kind, Kind::Extreme { doubles: true, .. }).then(|| self.argument(0))
     }
 
     /// What Polars computes per group.
@@ -91,13 +123,39 @@ impl Recipe {
             }
             Kind::Extreme { largest: true, .. } => vec![values.max().alias(self.result())],
             Kind::Extreme { largest: false, .. } => vec![values.min().alias(self.result())],
+            Kind::CountDistinct { .. } => vec![values.drop_nulls().n_unique().alias(self.result())],
+            Kind::ByPosition { last } => vec![self.chosen(&[1, 2, 3], &[last; 3]).alias(self.result())],
+            Kind::AtExtreme { largest } => vec![self.chosen(&[1, 0], &[largest, false]).alias(self.result())],
+            Kind::Variance { ddof, .. } => {
+                let squares = (values.clone() * values.clone()).mean().alias(self.magnitude());
+                vec![values.var(ddof).alias(self.result()), squares, count]
+            }
         }
+    }
+
+    /// The value that is first when ordered by these arguments; rows that lack any are left out.
+    fn chosen(&self, by: &[usize], descending: &[bool]) -> PolarsExpr {
+        let present = by.iter().map(|i| col(self.argument(*i)).is_not_null());
+        let counted = present.fold(self.selected().is_not_null(), |all, present| all.and(present));
+        let keys: Vec<PolarsExpr> = by.iter().map(|i| col(self.argument(*i)).filter(counted.clone())).collect();
+        let options = SortMultipleOptions::default().with_order_descending_multi(descending.iter().copied());
+        self.selected().filter(counted).sort_by(keys, options).first()
     }
 
     /// The finished values of all groups.
     pub fn finish(&self, found: &DataFrame) -> Result<Vec<Value>> {
         match self.kind {
             Kind::SumOfDoubles | Kind::AvgOfDoubles => self.finish_doubles(found),
+            Kind::Variance { ddof, root } => self.finish_variance(found, i128::from(ddof), root),
+            Kind::CountDistinct { cap } => {
+                let counts = exact(found.column(&self.result())?)?;
+                let within =
+                    |count: &Exact| if number(count) > cap { Exact::Null } else { Exact::Number(number(count)) };
+                Ok(counts.iter().map(|count| Value::Exact(within(count))).collect())
+            }
+            Kind::ByPosition { .. } | Kind::AtExtreme { .. } => {
+                Ok(exact(found.column(&self.result())?)?.into_iter().map(Value::Exact).collect())
+            }
             Kind::Sum | Kind::Avg | Kind::AvgOfDecimals { .. } => {
                 let totals = exact(found.column(&self.result())?)?;
                 let counts = exact(found.column(&self.count())?)?;
@@ -147,14 +205,34 @@ impl Recipe {
         Ok(rows.map(finish).collect())
     }
 
+    /// Polars' variance loses digits by the mean of the squares; its root loses what that is beside it,
+    /// and of one that is nearly 0 half of them.
+    fn finish_variance(&self, found: &DataFrame, ddof: i128, root: bool) -> Result<Vec<Value>> {
+        let counts = exact(found.column(&self.count())?)?;
+        let (result, squares) = (found.column(&self.result())?, found.column(&self.magnitude())?);
+        let rows = result.f64()?.iter().zip(squares.f64()?.iter()).zip(&counts);
+        let finish = |((value, squares), count): ((Option<f64>, Option<f64>), &Exact)| {
+            let (value, squares) = (value.unwrap_or(f64::NAN), squares.unwrap_or(f64::NAN));
+            match number(count) {
+                count if count <= ddof => Value::Exact(Exact::Null),
+                _ if root => {
+                    let value = value.sqrt();
+                    Value::Double { value, magnitude: (squares / value).min((squares / TOLERANCE).sqrt()) }
+                }
+                _ => Value::Double { value, magnitude: squares },
+            }
+        };
+        Ok(rows.map(finish).collect())
+    }
+
     /// The values that FILTER lets through.
     fn selected(&self) -> PolarsExpr {
-        let values = col(self.input());
+        let values = col(self.argument(0));
         if self.filtered { when(col(self.filter()).eq(lit(1))).then(values).otherwise(lit(NULL)) } else { values }
     }
 
-    fn input(&self) -> String {
-        format!("a{}", self.index)
+    fn argument(&self, i: usize) -> String {
+        format!("a{}_{i}", self.index)
     }
 
     fn filter(&self) -> String {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{and_kleene, cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimestampMicrosecondType};
-use datafusion::common::{Column, DFSchema, DataFusionError, Result as PlanResult};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result as PlanResult, ScalarValue};
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -94,6 +94,8 @@ pub struct AggregateColumn {
     pub function: Arc<dyn Aggregate>,
     /// Types of the columns among its arguments, as bound.
     pub types: Vec<DataType>,
+    /// The literals among its arguments.
+    pub parameters: Vec<ScalarValue>,
     pub bound: Arc<dyn BoundAggregate>,
     /// The columns, and the event's position where the aggregate needs it.
     pub args: Vec<Expr>,

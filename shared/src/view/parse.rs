@@ -514,7 +514,7 @@ impl Planned<'_> {
             }
             let args = args.into_iter().map(unqualified).collect();
             let filter = call.filter.map(|filter| unqualified(*filter));
-            columns.push(AggregateColumn { function, types, bound, args, filter });
+            columns.push(AggregateColumn { function, types, parameters, bound, args, filter });
         }
         Ok(columns)
     }
