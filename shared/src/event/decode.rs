@@ -11,9 +11,9 @@ use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder as JsonDecoder;
 
-use super::{Decoded, parse_date, parse_decimal, parse_timestamp};
+use super::{Decoded, parse_decimal, parse_event_date, parse_event_timestamp};
 use crate::log::Chunk;
-use crate::project::{ColumnType, Source};
+use crate::project::{Column, ColumnType, Source};
 use crate::view::event_schema;
 
 /// Turns JSON events into columns.
@@ -134,7 +134,7 @@ impl Decoder {
                     rejections.push((row, format!("column '{}': {reason}", column.name)));
                 }
             };
-            let typed = self.parse(column.kind, array, &mut reject)?;
+            let typed = self.parse(column, array, &mut reject)?;
             if !column.nullable {
                 (0..rows).filter(|row| typed.is_null(*row)).for_each(|row| reject(row, "is missing".to_owned()));
             }
@@ -161,21 +161,22 @@ impl Decoder {
 
     fn parse(
         &self,
-        kind: ColumnType,
+        column: &Column,
         array: &ArrayRef,
         reject: &mut dyn FnMut(usize, String),
     ) -> Result<ArrayRef, ArrowError> {
-        Ok(match kind {
+        Ok(match column.kind {
             ColumnType::Decimal { precision, scale } => {
                 let parsed = each(array.as_string(), reject, |text| parse_decimal(text, precision, scale));
                 Arc::new(parsed.into_iter().collect::<Decimal128Array>().with_precision_and_scale(precision, scale)?)
             }
             ColumnType::Timestamp => {
-                let parsed = each(array.as_string(), reject, |text| parse_timestamp(text, &self.utc));
+                let parse = |text: &str| parse_event_timestamp(text, column.format, column.digits, &self.utc);
+                let parsed = each(array.as_string(), reject, parse);
                 Arc::new(parsed.into_iter().collect::<TimestampMicrosecondArray>())
             }
             ColumnType::Date => {
-                Arc::new(each(array.as_string(), reject, parse_date).into_iter().collect::<Date32Array>())
+                Arc::new(each(array.as_string(), reject, parse_event_date).into_iter().collect::<Date32Array>())
             }
             _ => array.clone(),
         })
@@ -223,7 +224,6 @@ fn each<T>(
 mod tests {
     use super::*;
     use crate::position::{Offset, Partition};
-    use crate::project::Column;
     use proptest::prelude::*;
 
     fn source() -> Source {

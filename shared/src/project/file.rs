@@ -233,13 +233,11 @@ fn columns(at: &Text, table: Ordered<Spanned<String>>) -> Result<Vec<Column>, Pr
         }
         match Column::parse(name.get_ref(), declaration.get_ref()) {
             Ok(column) => columns.push(column),
-            Err(cause) => return at.refuse(declaration.span(), cause, COLUMN_HELP),
+            Err(error) => return at.refuse(declaration.span(), error.cause, error.help),
         }
     }
     Ok(columns)
 }
-
-const COLUMN_HELP: &str = "use BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(precision,scale), VARCHAR, DATE or TIMESTAMP, with NOT NULL where an event without it is to be rejected";
 
 fn check_event_time(at: &Text, name: &Spanned<String>, columns: &[Column]) -> Result<(), ProjectError> {
     let column = columns.iter().find(|column| column.name == *name.get_ref());
@@ -322,6 +320,9 @@ mode = "kappa"
         assert_eq!((error.place.line, error.place.column), (12, 10), "{error}");
         let error = refused("key = [\"user_id\"]", "key = [\"usr\"]");
         assert!(error.help.contains("user_id, amount, ts"), "{error}");
+        let error = refused("\"TIMESTAMP NOT NULL\"", "\"TIMESTAMP(9) FORMAT 'epoch_nanos' NOT NULL\"");
+        assert_eq!((error.place.line, error.place.column), (13, 6), "{error}");
+        assert!(error.cause.contains("finer") && error.help.contains("TIMESTAMP(6)"), "{error}");
         refused("event_time = \"ts\"", "event_time = \"amount\"");
         refused("\"10 minutes\"", "\"soon\"");
         refused("\"json\"", "\"xml\"");

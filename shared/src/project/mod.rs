@@ -4,14 +4,16 @@ mod column;
 mod duration;
 mod error;
 mod file;
+mod timestamp;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use column::{Column, ColumnType};
+pub use column::{Column, ColumnError, ColumnType};
 pub use duration::parse_duration_us;
 pub use error::{Place, ProjectError};
+pub use timestamp::{MICROSECOND_DIGITS, TimestampFormat};
 
 use crate::catalog::Mode;
 
