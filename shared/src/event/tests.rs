@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::position::Offset;
-use crate::project::{Column, ColumnType};
+use crate::project::{Column, ColumnType, INGESTION_TIME};
 
 /// One column of every format, the event time last.
 const COLUMNS: [(&str, &str); 7] = [
@@ -94,6 +94,37 @@ fn a_reason_names_the_column_and_what_is_wrong() {
         assert_eq!((decoded.event_times[0], decoded.reasons.len()), (None, 1), "{event}");
         assert!(decoded.reasons[0].1.contains(reason), "{event}: {}", decoded.reasons[0].1);
     }
+}
+
+/// A source with the log's time as its event time.
+fn by_ingestion() -> Source {
+    let columns = vec![Column::parse("n", "INT").unwrap(), Column::ingestion_time()];
+    Source { event_time: INGESTION_TIME.into(), columns, ..source() }
+}
+
+#[test]
+fn the_ingestion_time_is_the_log_s_and_never_the_event_s() {
+    let (source, events) = (by_ingestion(), [r#"{"n":1,"ingestion_time":"2011-10-06"}"#, r#"{"n":"x"}"#, "{}"]);
+    let events = events.map(str::to_owned);
+    let judged =
+        JudgedEvents::of_chunk(&source, &Decoder::new(&source), &chunk(0, &events), CutPoint::default()).unwrap();
+    assert_eq!(micros(&judged.events, INGESTION_TIME), [Some(1_000_000), None, Some(1_002_000)]);
+    assert_eq!(judged.verdicts, [Verdict::Applied, Verdict::Rejected, Verdict::Applied]);
+    assert_eq!(judged.point.max_event_time.map(|time| time.0), Some(1_002_000));
+    assert_eq!(micros(&judged.applied().unwrap(), INGESTION_TIME), [Some(1_000_000), Some(1_002_000)]);
+}
+
+#[test]
+fn a_log_whose_times_go_backwards_has_late_events() {
+    let mut source = by_ingestion();
+    source.lateness_us = 5000;
+    let mut chunk = Chunk::empty(Partition(0), Offset(0));
+    let times_ms = [20, 15, 14, i64::MAX, i64::MIN, 21];
+    (0..).zip(times_ms).for_each(|(offset, timestamp_ms)| chunk.push(offset, timestamp_ms, b"{}"));
+    let judged = JudgedEvents::of_chunk(&source, &Decoder::new(&source), &chunk, CutPoint::default()).unwrap();
+    use Verdict::*;
+    assert_eq!(judged.verdicts, [Applied, Applied, Late, Rejected, Rejected, Applied]);
+    assert!(judged.reasons.iter().all(|(_, reason)| reason.contains("the log's time")), "{:?}", judged.reasons);
 }
 
 /// A JSON value, with the text that a column which is parsed from text gets to see.
@@ -184,5 +215,24 @@ proptest! {
         let parts = [decode(&source, a), decode(&source, b)];
         let joined = concat_batches(&decoded.events.schema(), parts.iter().map(|part| &part.events)).unwrap();
         prop_assert_eq!(&decoded.events, &joined);
+    }
+
+    #[test]
+    fn the_chunking_changes_no_ingestion_time(
+        payloads in prop::collection::vec(prop_oneof!["\\{\"n\":[0-9]{1,11}\\}", "[{}n\":0]{0,6}"], 1..20), split in 0usize..20,
+    ) {
+        let (source, split) = (by_ingestion(), split.min(payloads.len()));
+        let decoder = Decoder::new(&source);
+        let judge = |chunk, from| JudgedEvents::of_chunk(&source, &decoder, &chunk, from).unwrap();
+        let whole = judge(chunk(0, &payloads), CutPoint::default());
+        let first = judge(chunk(0, &payloads[..split]), CutPoint::default());
+        let second = judge(chunk(split as u64, &payloads[split..]), first.point);
+        prop_assert_eq!(&whole.events, &concat_batches(&whole.events.schema(), [&first.events, &second.events]).unwrap());
+        prop_assert_eq!(&whole.verdicts, &[first.verdicts, second.verdicts].concat());
+        prop_assert_eq!(whole.point.max_event_time, second.point.max_event_time);
+        for (row, verdict) in whole.verdicts.iter().enumerate() {
+            let time = (*verdict == Verdict::Applied).then_some((1000 + row as i64) * 1000);
+            prop_assert_eq!(micros(&whole.events, INGESTION_TIME)[row], time);
+        }
     }
 }

@@ -23,7 +23,18 @@ pub struct Column {
     /// off. `None` keeps microseconds, and an event with finer digits is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digits: Option<u8>,
+    /// The log's own time of the event ([`INGESTION_TIME`]), which is not read from the event.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_log: bool,
 }
+
+/// The built-in column of a source that names it as its event time: when the log took the event, which
+/// logs know to the millisecond. It is never read from the event.
+///
+/// Such a source states its lateness, too. The log's times may go backwards in a partition: Kafka's
+/// `CreateTime` is the producers' clocks, and with `LogAppendTime` a new leader's clock may be behind
+/// the old one's. How far they may is for the user to say, since what is below does not count.
+pub const INGESTION_TIME: &str = "ingestion_time";
 
 /// Why a declaration cannot be used, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +65,19 @@ impl Column {
         if parser.peek_token().token != Token::EOF {
             return Err(refuse(format!("unexpected '{}'", parser.peek_token().token)));
         }
-        Ok(Self { name: name.to_owned(), kind, nullable: !not_null, format, digits })
+        Ok(Self { name: name.to_owned(), kind, nullable: !not_null, format, digits, from_log: false })
+    }
+
+    /// The column [`INGESTION_TIME`].
+    pub fn ingestion_time() -> Self {
+        Self {
+            name: INGESTION_TIME.to_owned(),
+            kind: ColumnType::Timestamp,
+            nullable: false,
+            format: TimestampFormat::default(),
+            digits: None,
+            from_log: true,
+        }
     }
 
     /// The Arrow field of this column in decoded events: always nullable, because the check for
