@@ -63,7 +63,7 @@ fn header(source: &Source, input: &Input, records: &mut Records) -> anyhow::Resu
         let twice = names.iter().take(position).any(|other| other == name);
         ensure!(!twice, "{}:1: two columns are named '{name}'; give one another name", input.name);
     }
-    let required = source.columns.iter().filter(|column| !column.nullable);
+    let required = source.payload_columns().filter(|column| !column.nullable);
     if let Some(missing) = required.map(|column| &column.name).find(|name| !names.iter().any(|n| n == *name)) {
         let names: Vec<&str> = names.iter().collect();
         return Err(anyhow!(

@@ -60,7 +60,7 @@ impl Input {
         match self.format {
             Format::Csv => csv::check(source, self),
             Format::Ndjson => ndjson::check(self),
-            Format::Parquet => parquet::check(self),
+            Format::Parquet => parquet::check(source, self),
         }
     }
 

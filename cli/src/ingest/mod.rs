@@ -9,6 +9,7 @@
 //! from it would be there twice.
 
 mod appender;
+mod counts;
 mod csv;
 mod input;
 mod ndjson;

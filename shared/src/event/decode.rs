@@ -11,15 +11,15 @@ use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder as JsonDecoder;
 
-use super::{Decoded, parse_date, parse_decimal, parse_timestamp};
+use super::{Decoded, is_timestamp, parse_decimal, parse_event_date, parse_event_timestamp};
 use crate::log::Chunk;
-use crate::project::{ColumnType, Source};
+use crate::project::{Column, ColumnType, Source};
 use crate::view::event_schema;
 
 /// Turns JSON events into columns.
 ///
 /// Decimals, dates and timestamps are read as text first and parsed here, so that an amount is
-/// exact and a bare number is never taken for a time. Whether an event decodes depends on the event
+/// exact and a bare number is taken for a time only where the column is declared as one. Whether an event decodes depends on the event
 /// alone and not on its neighbours: a chunk with a bad event is halved until the bad one is alone.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -34,7 +34,7 @@ type Rejections = Vec<(usize, String)>;
 
 impl Decoder {
     pub fn new(source: &Source) -> Self {
-        let text = source.columns.iter().map(|column| Field::new(&column.name, text_type(column.kind), true));
+        let text = source.payload_columns().map(|column| Field::new(&column.name, text_type(column.kind), true));
         Self {
             schema: event_schema(source),
             text_schema: Arc::new(Schema::new(text.collect::<Vec<_>>())),
@@ -48,7 +48,7 @@ impl Decoder {
         let (mut batches, mut rejections) = (Vec::new(), Vec::new());
         self.decode_range(chunk, 0, chunk.len(), &mut batches, &mut rejections)?;
         let raw = self.aligned(&batches, &rejections, chunk.len())?;
-        self.typed(raw, rejections)
+        self.typed(raw, &chunk.timestamps_ms, rejections)
     }
 
     /// Decodes events `from..to` into `batches`, leaving out those that are not what was declared.
@@ -122,21 +122,29 @@ impl Decoder {
         take_record_batch(&decoded, &indices)
     }
 
-    /// Parses the text columns and applies NOT NULL.
-    fn typed(&self, raw: RecordBatch, mut rejections: Rejections) -> Result<Decoded, ArrowError> {
-        let rows = raw.num_rows();
-        let mut rejected = vec![false; rows];
+    /// Parses the text columns, adds the log's time and applies NOT NULL.
+    fn typed(
+        &self,
+        raw: RecordBatch,
+        timestamps_ms: &[i64],
+        mut rejections: Rejections,
+    ) -> Result<Decoded, ArrowError> {
+        let mut rejected = vec![false; raw.num_rows()];
         rejections.iter().for_each(|(row, _)| rejected[*row] = true);
-        let mut columns = Vec::with_capacity(raw.num_columns());
-        for (column, array) in self.source.columns.iter().zip(raw.columns()) {
+        let (mut payload, mut columns) = (raw.columns().iter(), Vec::with_capacity(self.source.columns.len()));
+        for column in &self.source.columns {
             let mut reject = |row: usize, reason: String| {
                 if !std::mem::replace(&mut rejected[row], true) {
                     rejections.push((row, format!("column '{}': {reason}", column.name)));
                 }
             };
-            let typed = self.parse(column.kind, array, &mut reject)?;
+            let typed = match column.from_log {
+                true => ingestion_times(timestamps_ms, &mut reject),
+                false => self.parse(column, payload.next().expect("one for each column"), &mut reject)?,
+            };
             if !column.nullable {
-                (0..rows).filter(|row| typed.is_null(*row)).for_each(|row| reject(row, "is missing".to_owned()));
+                let missing = (0..typed.len()).filter(|row| typed.is_null(*row));
+                missing.for_each(|row| reject(row, "is missing".to_owned()));
             }
             columns.push(typed);
         }
@@ -161,25 +169,38 @@ impl Decoder {
 
     fn parse(
         &self,
-        kind: ColumnType,
+        column: &Column,
         array: &ArrayRef,
         reject: &mut dyn FnMut(usize, String),
     ) -> Result<ArrayRef, ArrowError> {
-        Ok(match kind {
+        Ok(match column.kind {
             ColumnType::Decimal { precision, scale } => {
                 let parsed = each(array.as_string(), reject, |text| parse_decimal(text, precision, scale));
                 Arc::new(parsed.into_iter().collect::<Decimal128Array>().with_precision_and_scale(precision, scale)?)
             }
             ColumnType::Timestamp => {
-                let parsed = each(array.as_string(), reject, |text| parse_timestamp(text, &self.utc));
+                let parse = |text: &str| parse_event_timestamp(text, column.format, column.digits, &self.utc);
+                let parsed = each(array.as_string(), reject, parse);
                 Arc::new(parsed.into_iter().collect::<TimestampMicrosecondArray>())
             }
             ColumnType::Date => {
-                Arc::new(each(array.as_string(), reject, parse_date).into_iter().collect::<Date32Array>())
+                Arc::new(each(array.as_string(), reject, parse_event_date).into_iter().collect::<Date32Array>())
             }
             _ => array.clone(),
         })
     }
+}
+
+/// The log's times in microseconds. A log that carries its producers' clocks may carry anything.
+fn ingestion_times(timestamps_ms: &[i64], reject: &mut dyn FnMut(usize, String)) -> ArrayRef {
+    let in_range = |(row, timestamp_ms): (usize, &i64)| {
+        let us = timestamp_ms.checked_mul(1000).filter(|us| is_timestamp(*us));
+        if us.is_none() {
+            reject(row, format!("the log's time, {timestamp_ms} ms since 1970, is outside the range of a TIMESTAMP"));
+        }
+        us
+    };
+    Arc::new(timestamps_ms.iter().enumerate().map(in_range).collect::<TimestampMicrosecondArray>())
 }
 
 fn text_type(kind: ColumnType) -> DataType {
@@ -223,7 +244,6 @@ fn each<T>(
 mod tests {
     use super::*;
     use crate::position::{Offset, Partition};
-    use crate::project::Column;
     use proptest::prelude::*;
 
     fn source() -> Source {

@@ -3,7 +3,10 @@
 //! The verdict depends on the log alone, so batch, speed and replay reach the same one.
 
 mod decode;
+mod epoch;
 mod number;
+#[cfg(test)]
+mod tests;
 mod time;
 mod verdict;
 
@@ -16,7 +19,10 @@ use arrow::error::ArrowError;
 
 pub use decode::Decoder;
 pub use number::parse_decimal;
-pub use time::{parse_date, parse_timestamp};
+pub use time::{
+    MAX_TIMESTAMP_US, MIN_TIMESTAMP_US, is_timestamp, parse_date, parse_event_date, parse_event_timestamp,
+    parse_timestamp,
+};
 pub use verdict::{Judge, Verdict};
 
 use crate::archive::{OFFSET, PARTITION};

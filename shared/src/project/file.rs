@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use toml::Spanned;
 
-use super::{Column, ColumnType, Place, Project, ProjectError, Source, ViewConfig, parse_duration_us};
+use super::{Column, ColumnType, INGESTION_TIME, Place, Project, ProjectError, Source, ViewConfig, parse_duration_us};
 use crate::catalog::Mode;
 
 const DEFAULT_PARTITIONS: u32 = 4;
@@ -197,8 +197,9 @@ fn source(at: &Text, name: &str, table: SourceTable) -> Result<Source, ProjectEr
         Some(partitions) => *partitions.get_ref(),
         None => DEFAULT_PARTITIONS,
     };
-    let columns = columns(at, table.columns)?;
-    check_event_time(at, &table.event_time, &columns)?;
+    let mut columns = columns(at, table.columns, table.event_time.get_ref())?;
+    let key = key(at, table.key, &columns)?;
+    columns.extend(built_in(at, &table.event_time, &columns)?);
     Ok(Source {
         name: name.to_owned(),
         topic: table.topic,
@@ -208,7 +209,7 @@ fn source(at: &Text, name: &str, table: SourceTable) -> Result<Source, ProjectEr
             Some(max_future) => duration(at, max_future)?,
             None => parse_duration_us(DEFAULT_MAX_FUTURE).expect("the default is a duration"),
         },
-        key: key(at, table.key, &columns)?,
+        key,
         event_time: table.event_time.into_inner(),
         columns,
     })
@@ -224,32 +225,45 @@ fn duration(at: &Text, text: &Spanned<String>) -> Result<i64, ProjectError> {
     })
 }
 
-fn columns(at: &Text, table: Ordered<Spanned<String>>) -> Result<Vec<Column>, ProjectError> {
+fn columns(at: &Text, table: Ordered<Spanned<String>>, event_time: &str) -> Result<Vec<Column>, ProjectError> {
     let mut columns = Vec::new();
     for (name, declaration) in table.0 {
         if name.get_ref().starts_with('_') {
             let cause = format!("column '{}': names that begin with '_' are the archive's own", name.get_ref());
             return at.refuse(name.span(), cause, "rename the column");
         }
+        if event_time == INGESTION_TIME && name.get_ref().eq_ignore_ascii_case(INGESTION_TIME) {
+            let cause = format!("column '{}' is built in where it is the event time", name.get_ref());
+            return at.refuse(name.span(), cause, "remove the declaration, or rename the column if events carry it");
+        }
         match Column::parse(name.get_ref(), declaration.get_ref()) {
             Ok(column) => columns.push(column),
-            Err(cause) => return at.refuse(declaration.span(), cause, COLUMN_HELP),
+            Err(error) => return at.refuse(declaration.span(), error.cause, error.help),
         }
     }
     Ok(columns)
 }
 
-const COLUMN_HELP: &str = "use BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(precision,scale), VARCHAR, DATE or TIMESTAMP, with NOT NULL where an event without it is to be rejected";
-
-fn check_event_time(at: &Text, name: &Spanned<String>, columns: &[Column]) -> Result<(), ProjectError> {
-    let column = columns.iter().find(|column| column.name == *name.get_ref());
-    match column {
-        Some(column) if column.kind == ColumnType::Timestamp && !column.nullable => Ok(()),
+/// The built-in column, if it is the event time; otherwise that is a declared one.
+fn built_in(at: &Text, event_time: &Spanned<String>, columns: &[Column]) -> Result<Option<Column>, ProjectError> {
+    let name = event_time.get_ref();
+    if name == INGESTION_TIME {
+        let help = "declare what events carry under columns, at least one column";
+        return match columns {
+            [] => at.refuse(event_time.span(), "the source has no columns but the log's own time", help),
+            _ => Ok(Some(Column::ingestion_time())),
+        };
+    }
+    match columns.iter().find(|column| column.name == *name) {
+        Some(column) if column.kind == ColumnType::Timestamp && !column.nullable => Ok(None),
         Some(_) => {
-            let cause = format!("event_time '{}' must be a TIMESTAMP NOT NULL", name.get_ref());
-            at.refuse(name.span(), cause, "declare the column as \"TIMESTAMP NOT NULL\"")
+            let cause = format!("event_time '{name}' must be a TIMESTAMP NOT NULL");
+            at.refuse(event_time.span(), cause, "declare the column as \"TIMESTAMP NOT NULL\"")
         }
-        None => at.refuse(name.span(), format!("unknown column '{}'", name.get_ref()), &known(columns)),
+        None => {
+            let help = format!("{}; '{INGESTION_TIME}' is the log's own time", known(columns));
+            at.refuse(event_time.span(), format!("unknown column '{name}'"), &help)
+        }
     }
 }
 
@@ -313,6 +327,36 @@ mode = "kappa"
     }
 
     #[test]
+    fn the_ingestion_time_is_a_column_that_is_not_declared() {
+        let text = SHOP.replace("event_time = \"ts\"", "event_time = \"ingestion_time\"");
+        let source = &Project::parse("anabranch.toml", &text).unwrap().sources["orders"];
+        let names: Vec<_> = source.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["user_id", "amount", "ts", "ingestion_time"]);
+        assert_eq!(source.column(INGESTION_TIME), Some(&Column::ingestion_time()));
+        assert_eq!(source.payload_columns().count(), 3);
+
+        let refused = |from, to| Project::parse("anabranch.toml", &text.replace(from, to)).unwrap_err();
+        let error = refused("ts = \"TIMESTAMP NOT NULL\"", "Ingestion_Time = \"TIMESTAMP NOT NULL\"");
+        assert_eq!((error.place.line, error.place.column), (13, 1), "{error}");
+        assert!(error.cause.contains("built in") && error.help.contains("rename"), "{error}");
+        let error = refused("key = [\"user_id\"]", "key = [\"ingestion_time\"]");
+        assert!(error.cause.contains("unknown column"), "it is not known when a partition is chosen: {error}");
+        let error = refused("lateness = \"10 minutes\"\n", "");
+        assert!(error.cause.contains("lateness"), "{error}");
+        let declared = text.find("user_id = ").unwrap()..text.find("[views").unwrap();
+        let error = Project::parse("anabranch.toml", &text.replace(&text[declared], "").replace("key =", "# key ="));
+        let error = error.unwrap_err();
+        assert_eq!((error.place.line, error.cause.contains("no columns")), (7, true), "{error}");
+    }
+
+    #[test]
+    fn a_column_may_have_that_name_where_it_is_not_the_event_time() {
+        let text = SHOP.replace("amount =", "ingestion_time =");
+        let source = &Project::parse("anabranch.toml", &text).unwrap().sources["orders"];
+        assert!(source.column(INGESTION_TIME).is_some_and(|column| !column.from_log));
+    }
+
+    #[test]
     fn errors_name_line_column_and_the_next_step() {
         let error = refused("lateness = \"10 minutes\"\n", "");
         assert!(error.cause.contains("lateness") && error.help.contains("no default"), "{error}");
@@ -322,7 +366,12 @@ mode = "kappa"
         assert_eq!((error.place.line, error.place.column), (12, 10), "{error}");
         let error = refused("key = [\"user_id\"]", "key = [\"usr\"]");
         assert!(error.help.contains("user_id, amount, ts"), "{error}");
+        let error = refused("\"TIMESTAMP NOT NULL\"", "\"TIMESTAMP(9) FORMAT 'epoch_nanos' NOT NULL\"");
+        assert_eq!((error.place.line, error.place.column), (13, 6), "{error}");
+        assert!(error.cause.contains("finer") && error.help.contains("TIMESTAMP(6)"), "{error}");
         refused("event_time = \"ts\"", "event_time = \"amount\"");
+        let error = refused("event_time = \"ts\"", "event_time = \"tss\"");
+        assert!(error.help.contains("user_id, amount, ts") && error.help.contains("ingestion_time"), "{error}");
         refused("\"10 minutes\"", "\"soon\"");
         refused("\"json\"", "\"xml\"");
     }

@@ -4,14 +4,16 @@ mod column;
 mod duration;
 mod error;
 mod file;
+mod timestamp;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use column::{Column, ColumnType};
+pub use column::{Column, ColumnError, ColumnType, INGESTION_TIME};
 pub use duration::parse_duration_us;
 pub use error::{Place, ProjectError};
+pub use timestamp::{MICROSECOND_DIGITS, TimestampFormat};
 
 use crate::catalog::Mode;
 
@@ -39,7 +41,7 @@ pub struct Source {
     pub topic: String,
     /// Partitions of a topic that Anabranch creates itself.
     pub partitions: u32,
-    /// Name of the event-time column.
+    /// Name of the event-time column; [`INGESTION_TIME`] is the log's own time.
     pub event_time: String,
     /// How far below the partition's largest event time an event may lie, in microseconds.
     pub lateness_us: i64,
@@ -47,6 +49,7 @@ pub struct Source {
     pub max_future_us: i64,
     /// Columns whose values choose the partition on ingest.
     pub key: Vec<String>,
+    /// The declared columns, and after them the built-in one where the source has it.
     pub columns: Vec<Column>,
 }
 
@@ -85,8 +88,48 @@ impl Source {
         checks.into_iter().find(|(same, _)| !same).map(|(_, what)| what)
     }
 
+    /// The columns that are read from events: all but the built-in one.
+    pub fn payload_columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| !column.from_log)
+    }
+
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_source_is_stored_as_ever() {
+        let declared = [("id", "INT"), ("price", "DECIMAL(10,2)"), ("ts", "TIMESTAMP NOT NULL")];
+        let source = Source {
+            name: "orders".into(),
+            topic: "orders".into(),
+            partitions: 1,
+            event_time: "ts".into(),
+            lateness_us: 0,
+            max_future_us: 0,
+            key: vec![],
+            columns: declared.iter().map(|(name, kind)| Column::parse(name, kind).unwrap()).collect(),
+        };
+        let stored = concat!(
+            r#"{"name":"orders","topic":"orders","partitions":1,"event_time":"ts","lateness_us":0,"max_future_us":0,"#,
+            r#""key":[],"columns":[{"name":"id","type":"int","nullable":true},"#,
+            r#"{"name":"price","type":{"decimal":{"precision":10,"scale":2}},"nullable":true},"#,
+            r#"{"name":"ts","type":"timestamp","nullable":false}]}"#
+        );
+        assert_eq!(serde_json::to_string(&source).unwrap(), stored, "views' fingerprints are made of it");
+        assert_eq!(serde_json::from_str::<Source>(stored).unwrap(), source);
+    }
+
+    #[test]
+    fn the_built_in_column_is_stored_with_its_origin() {
+        let stored = serde_json::to_string(&Column::ingestion_time()).unwrap();
+        assert_eq!(stored, r#"{"name":"ingestion_time","type":"timestamp","nullable":false,"from_log":true}"#);
+        assert_eq!(serde_json::from_str::<Column>(&stored).unwrap(), Column::ingestion_time());
     }
 }

@@ -1,6 +1,7 @@
 mod formats;
 mod resume;
 mod retail;
+mod times;
 
 use std::collections::BTreeMap;
 use std::fs;
