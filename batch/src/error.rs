@@ -5,6 +5,7 @@ use anabranch_shared::groups::BatchViewError;
 use anabranch_shared::log::LogError;
 use anabranch_shared::position::{Offset, Partition};
 use anabranch_shared::realtime::StoreError;
+use anabranch_shared::reference::ReferenceError;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
@@ -50,6 +51,9 @@ pub enum Error {
     /// Computing failed, for want of memory or spill space among others; see the text.
     #[error(transparent)]
     Query(#[from] DataFusionError),
+    /// See [`ReferenceError`].
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
     /// A result does not fit its type: mend the view.
     #[error(transparent)]
     Finish(#[from] FinishError),

@@ -4,6 +4,7 @@
 //! - [`recompute`] computes `state(view, cut)` from it with DataFusion, in full or incrementally;
 //! - [`view_table`] writes batch views, for replay as well;
 //! - [`publish`] makes them generations of the catalog, and is the nightly run;
+//! - [`reference`] reads reference tables that are Delta tables;
 //! - [`schedule`] says when that is; [`mod@sweep`] removes what no generation names any more;
 //! - [`oracle`] computes the same answers with Polars, for `anabranch verify`.
 //!
@@ -16,6 +17,7 @@ mod error;
 pub mod oracle;
 pub mod publish;
 pub mod recompute;
+pub mod reference;
 pub mod schedule;
 pub mod session;
 pub mod sweep;
@@ -25,6 +27,7 @@ pub use archive::{Archive, ArchiveRun, ArchiveSnapshot, archive_to_end, follow};
 pub use error::{Error, Result};
 pub use oracle::{Difference, Oracle};
 pub use publish::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run};
+pub use reference::read_reference;
 pub use schedule::Schedule;
 pub use session::Limits;
 pub use sweep::sweep;

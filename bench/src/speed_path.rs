@@ -83,6 +83,7 @@ async fn fold(
         log,
         store: store.clone(),
         catalog: Arc::new(ObjectCatalog::new(Arc::new(InMemory::new()), "")),
+        references: Arc::new(Vec::new()),
         views: BTreeMap::from([("spend".to_owned(), events::plan()?)]),
     };
     let clock = Clock::start()?;

@@ -27,6 +27,7 @@ pub fn serving(parts: &Parts) -> Serving {
         catalog: parts.catalog.clone(),
         store: parts.store.clone(),
         log: parts.log.clone(),
+        references: parts.references.clone(),
         sources: project.sources.clone(),
         views: project.views.clone(),
         api_key: key(),

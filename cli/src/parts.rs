@@ -7,12 +7,12 @@ use anabranch_shared::catalog::CatalogStore;
 use anabranch_shared::log::Log;
 use anabranch_shared::realtime::RealtimeStore;
 use anabranch_speed::SpeedParts;
-use anabranch_stores::{EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, RedisStore};
+use anabranch_stores::{EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, RedisStore, ReferenceFiles};
 use anyhow::Context;
 use object_store::local::LocalFileSystem;
 
 use crate::hold::Hold;
-use crate::project::LoadedProject;
+use crate::project::{LoadedProject, Views};
 
 /// Everything that a command works with.
 pub struct Parts {
@@ -21,6 +21,8 @@ pub struct Parts {
     pub log: Arc<dyn Log>,
     pub store: Arc<dyn RealtimeStore>,
     pub catalog: Arc<dyn CatalogStore>,
+    /// The rows that generations pin.
+    pub references: Arc<ReferenceFiles>,
     /// Held while an embedded part is open.
     pub hold: Option<Hold>,
 }
@@ -44,7 +46,17 @@ impl Parts {
         let folder =
             LocalFileSystem::new_with_prefix(&root).with_context(|| format!("cannot open {}", root.display()))?;
         let catalog = Arc::new(ObjectCatalog::new(Arc::new(folder), ""));
-        Ok(Self { loaded, root, log, store, catalog, hold })
+        let references = Arc::new(ReferenceFiles::new(&root));
+        let parts = Self { loaded, root, log, store, catalog, references, hold };
+        parts.keep_references(&parts.loaded.views)?;
+        Ok(parts)
+    }
+
+    /// Keeps the rows that these views join, so that every generation of theirs finds them, whatever
+    /// becomes of the user's files.
+    pub fn keep_references(&self, views: &Views) -> anyhow::Result<()> {
+        let mut tables = views.values().flat_map(|plan| &plan.references);
+        Ok(tables.try_for_each(|table| self.references.keep(table))?)
     }
 
     /// What the speed layer needs of them.
@@ -53,6 +65,7 @@ impl Parts {
             log: self.log.clone(),
             store: self.store.clone(),
             catalog: self.catalog.clone(),
+            references: self.references.clone(),
             views: self.loaded.views.clone(),
         }
     }

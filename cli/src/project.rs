@@ -5,19 +5,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anabranch_shared::project::{Place, Project, ProjectError};
+use anabranch_shared::project::{Place, Project, ProjectError, Reference, ReferenceFormat};
+use anabranch_shared::reference::ReferenceTable;
 use anabranch_shared::view::ViewPlan;
+use anabranch_stores::reference::read_reference;
 
 use crate::args::Global;
 
 pub const PROJECT_FILE: &str = "anabranch.toml";
+
+/// Views by name.
+pub type Views = BTreeMap<String, Arc<ViewPlan>>;
 
 /// A project whose files have all been read and understood.
 #[derive(Clone, Debug)]
 pub struct LoadedProject {
     pub dir: PathBuf,
     pub project: Project,
-    pub views: BTreeMap<String, Arc<ViewPlan>>,
+    pub views: Views,
 }
 
 impl LoadedProject {
@@ -34,24 +39,71 @@ impl LoadedProject {
         let name = file.display().to_string();
         let text = read(&file, "run `anabranch init DIR`, or name the project's folder with --project")?;
         let project = Project::parse(&name, &text)?;
+        let references = references(dir, &project)?;
         let views = project
             .views
             .keys()
             .map(|view| {
-                let file = dir.join("views").join(format!("{view}.sql"));
+                let file = view_file(dir, view);
                 let sql =
                     read(&file, "write the view's SELECT into this file, or remove the view from anabranch.toml")?;
-                let plan = ViewPlan::parse(&file.display().to_string(), &sql, &project.sources)?;
+                let plan = ViewPlan::parse_joined(&file.display().to_string(), &sql, &project.sources, &references)?;
                 Ok((view.clone(), Arc::new(plan)))
             })
             .collect::<Result<_, ProjectError>>()?;
         Ok(Self { dir: dir.to_owned(), project, views })
     }
 
+    /// The views over their references as these are now; their SQL is the one that was loaded.
+    pub fn views_now(&self) -> Result<Views, ProjectError> {
+        if self.views.values().all(|plan| plan.references.is_empty()) {
+            return Ok(self.views.clone());
+        }
+        let references = references(&self.dir, &self.project)?;
+        let again = |(view, plan): (&String, &Arc<ViewPlan>)| {
+            let (file, sql) = (view_file(&self.dir, view).display().to_string(), &plan.definition.sql);
+            let plan = ViewPlan::parse_joined(&file, sql, &self.project.sources, &references)?;
+            Ok((view.clone(), Arc::new(plan)))
+        };
+        self.views.iter().map(again).collect()
+    }
+
     /// The folder of archive, batch views, catalog and embedded stores.
     pub fn root(&self) -> PathBuf {
         self.dir.join(&self.project.root)
     }
+}
+
+fn view_file(dir: &Path, view: &str) -> PathBuf {
+    dir.join("views").join(format!("{view}.sql"))
+}
+
+/// The references' rows as they are now.
+fn references(dir: &Path, project: &Project) -> Result<BTreeMap<String, Arc<ReferenceTable>>, ProjectError> {
+    let table = |(name, reference): (&String, &Reference)| {
+        let path = dir.join(&reference.file);
+        let table = match reference.format {
+            ReferenceFormat::Delta => read_delta(&path, reference)?,
+            ReferenceFormat::Csv | ReferenceFormat::Parquet => read_reference(&path, reference)?,
+        };
+        Ok((name.clone(), Arc::new(table)))
+    };
+    project.references.iter().map(table).collect()
+}
+
+/// On a thread with a runtime of its own: projects are loaded inside and outside of others.
+fn read_delta(folder: &Path, reference: &Reference) -> Result<ReferenceTable, ProjectError> {
+    let refuse = |cause: String| {
+        let help = "name the folder of a Delta table that has the declared columns";
+        ProjectError::new(Place::start(&folder.display().to_string()), cause, help)
+    };
+    let read = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        runtime.block_on(anabranch_batch::read_reference(folder, reference)).map_err(|error| error.to_string())
+    };
+    let ended = std::thread::scope(|scope| scope.spawn(read).join());
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(refuse)
 }
 
 fn read(file: &Path, help: &str) -> Result<String, ProjectError> {

@@ -21,8 +21,8 @@ use crate::realtime_view::RealtimeView;
 /// it are part of the stored states.
 pub(crate) fn without_having(file: &str, plan: &Arc<ViewPlan>) -> Result<Arc<ViewPlan>, Failure> {
     let Some(sql) = always_having(&plan.definition.sql) else { return Ok(plan.clone()) };
-    let definition = Definition { sql, source: plan.definition.source.clone() };
-    let unfiltered = ViewPlan::of_definition(file, &definition).map_err(Failure::internal)?;
+    let definition = Definition { sql, ..plan.definition.clone() };
+    let unfiltered = ViewPlan::of_definition(file, &definition, &plan.references).map_err(Failure::internal)?;
     if unfiltered.aggregates.len() != plan.aggregates.len() {
         return Err(Failure::internal("a view without its HAVING has other aggregates"));
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anabranch_shared::catalog::{GenerationRecord, ViewGenerations};
 use anabranch_shared::position::Generation;
+use anabranch_shared::project::Definition;
 use anabranch_shared::view::ViewPlan;
 use tokio::sync::OnceCell;
 
@@ -58,10 +59,17 @@ impl Serving {
         Ok(catalog.view(&record.view).generations.contains_key(&record.generation))
     }
 
+    /// Parses the definition on a thread that may block: the rows that it pins are read from files.
+    async fn plan(&self, file: String, definition: Definition) -> Result<Arc<ViewPlan>, Failure> {
+        let references = self.parts.references.clone();
+        let parse = move || ViewPlan::of_definition(&file, &definition, references.as_ref());
+        let parsed = tokio::task::spawn_blocking(parse).await.map_err(Failure::internal)?;
+        parsed.map(Arc::new).map_err(|error| Failure::damaged("the generation's definition", error))
+    }
+
     async fn open(&self, record: &GenerationRecord) -> Result<Arc<Pinned>, Failure> {
         let file = format!("views/{}.sql", record.view);
-        let unreadable = |error| Failure::damaged("the generation's definition", error);
-        let plan = Arc::new(ViewPlan::of_definition(&file, &record.definition).map_err(unreadable)?);
+        let plan = self.plan(file.clone(), record.definition.clone()).await?;
         let unfiltered = without_having(&file, &plan)?;
         let batch = match &record.batch_view {
             Some(place) => Some(BatchView::open(&self.batch_views, &self.parts.root.join(place)).await?),

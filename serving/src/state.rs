@@ -9,6 +9,7 @@ use anabranch_shared::log::{Bounds, Log};
 use anabranch_shared::position::Partition;
 use anabranch_shared::project::{Source, ViewConfig};
 use anabranch_shared::realtime::RealtimeStore;
+use anabranch_shared::reference::ReferenceStore;
 use datafusion::prelude::SessionContext;
 use tokio::sync::Semaphore;
 
@@ -27,6 +28,8 @@ pub struct ServingParts {
     pub catalog: Arc<dyn CatalogStore>,
     pub store: Arc<dyn RealtimeStore>,
     pub log: Arc<dyn Log>,
+    /// The rows that generations pin.
+    pub references: Arc<dyn ReferenceStore>,
     pub sources: BTreeMap<String, Source>,
     pub views: BTreeMap<String, ViewConfig>,
     /// What callers must show as a bearer token; `None` lets everybody in.

@@ -6,6 +6,7 @@
 //!
 //! - [`aggregate`]: lift / merge / finish with canonical encodings;
 //! - [`view`]: a SELECT taken apart into its per-event part, its aggregates and its SELECT list;
+//! - [`reference`]: the tables that a view looks up, by key and pinned by their contents;
 //! - [`event`]: decoding and the verdict on every event, lateness among them;
 //! - [`groups`], [`fold`], [`merge`]: states by group; kept up to date; merged from both sides;
 //! - [`windows`]: windows put together from panes;
@@ -27,5 +28,6 @@ pub mod partitioner;
 pub mod position;
 pub mod project;
 pub mod realtime;
+pub mod reference;
 pub mod view;
 pub mod windows;

@@ -9,6 +9,7 @@ use anabranch_shared::catalog::{
 use anabranch_shared::log::{Bounds, LogError};
 use anabranch_shared::position::{Cut, Generation, Offset, Partition};
 use anabranch_shared::realtime::{RealtimeStore, Slot};
+use anabranch_shared::reference::ReferenceStore;
 use anabranch_shared::view::ViewPlan;
 
 use crate::SpeedError;
@@ -26,7 +27,11 @@ pub struct Folded {
 /// The serving generation and the candidate of each view. Fails if one of them was built over
 /// another declaration of the source than the view has now: its events would be read, or judged,
 /// otherwise than those in its states.
-pub fn folded(catalog: &Catalog, views: &BTreeMap<String, Arc<ViewPlan>>) -> Result<Vec<Folded>, SpeedError> {
+pub fn folded(
+    catalog: &Catalog,
+    views: &BTreeMap<String, Arc<ViewPlan>>,
+    references: &dyn ReferenceStore,
+) -> Result<Vec<Folded>, SpeedError> {
     let mut folded = Vec::new();
     for (view, plan) in views {
         let generations = catalog.view(view);
@@ -35,15 +40,15 @@ pub fn folded(catalog: &Catalog, views: &BTreeMap<String, Arc<ViewPlan>>) -> Res
                 return Err(SpeedError::SourceChanged { view: view.clone(), generation: record.generation, what });
             }
             let serving = generations.serving == Some(record.generation);
-            folded.push(Folded { plan: plan_of(record)?, record: record.clone(), serving });
+            folded.push(Folded { plan: plan_of(record, references)?, record: record.clone(), serving });
         }
     }
     Ok(folded)
 }
 
-fn plan_of(record: &GenerationRecord) -> Result<Arc<ViewPlan>, SpeedError> {
+fn plan_of(record: &GenerationRecord, references: &dyn ReferenceStore) -> Result<Arc<ViewPlan>, SpeedError> {
     let file = format!("views/{}.sql", record.view);
-    let plan = ViewPlan::of_definition(&file, &record.definition);
+    let plan = ViewPlan::of_definition(&file, &record.definition, references);
     plan.map(Arc::new).map_err(|error| SpeedError::Definition { view: record.view.clone(), error })
 }
 

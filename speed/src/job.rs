@@ -8,6 +8,7 @@ use anabranch_shared::catalog::CatalogStore;
 use anabranch_shared::event::Decoder;
 use anabranch_shared::log::Log;
 use anabranch_shared::realtime::RealtimeStore;
+use anabranch_shared::reference::ReferenceStore;
 use anabranch_shared::view::ViewPlan;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -22,6 +23,9 @@ pub struct SpeedParts {
     pub log: Arc<dyn Log>,
     pub store: Arc<dyn RealtimeStore>,
     pub catalog: Arc<dyn CatalogStore>,
+    /// The rows that generations pin. Whoever publishes a generation keeps them there first; those of
+    /// `views` are there already.
+    pub references: Arc<dyn ReferenceStore>,
     /// The project's views by name.
     pub views: BTreeMap<String, Arc<ViewPlan>>,
 }

@@ -105,7 +105,7 @@ impl SourceJob {
             }
             retire_obsolete(self.parts.catalog.as_ref(), self.parts.store.as_ref(), view, &partitions).await?;
         }
-        let wanted = folded(&self.parts.catalog.load().await?, &self.views)?;
+        let wanted = folded(&self.parts.catalog.load().await?, &self.views, self.parts.references.as_ref())?;
         let given_up = lanes.given_up.clone();
         let is_wanted = |slot: &SlotFold| {
             let same = |f: &Folded| f.record.view == slot.slot.view && f.record.generation == slot.slot.generation;

@@ -55,14 +55,16 @@ pub fn schedule(text: &str) -> Result<Schedule, super::BadInput> {
     text.parse::<Schedule>().map_err(|error| super::BadInput(error.to_string()))
 }
 
-/// Archives, recomputes and publishes every Lambda view, or the one that is named.
+/// Archives, reads the references anew, recomputes and publishes every Lambda view, or the one that is named.
 pub async fn run_once(parts: &Parts, args: &BatchArgs) -> anyhow::Result<Vec<ViewRun>> {
     archive_all(parts).await?;
     let is_wanted = |view: &String| match &args.view {
         Some(named) => named == view,
         None => parts.loaded.project.views[view].mode == Mode::Lambda,
     };
-    let wanted: Vec<_> = parts.loaded.views.clone().into_iter().filter(|(view, _)| is_wanted(view)).collect();
+    let views = parts.loaded.views_now()?;
+    parts.keep_references(&views)?;
+    let wanted: Vec<_> = views.into_iter().filter(|(view, _)| is_wanted(view)).collect();
     let options = RunOptions { full: args.full, promote: !args.no_promote, ..RunOptions::default() };
     let (mut runs, mut failure) = (Vec::new(), None);
     for run in anabranch_batch::run(&parts.root, parts.catalog.as_ref(), &wanted, &options).await {

@@ -25,6 +25,7 @@ fn describe(name: &str, plan: &ViewPlan, mode: anabranch_shared::catalog::Mode) 
     json!({
         "view": name,
         "source": plan.definition.source.name,
+        "references": plan.definition.references,
         "mode": mode,
         "keys": keys.join(", "),
         "window": plan.window.as_ref().map(|window| &window.window),

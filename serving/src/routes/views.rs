@@ -68,6 +68,7 @@ fn generation(record: &GenerationRecord, all: &ViewGenerations) -> Value {
         "cut": record.cut.offsets(),
         "archive_version": record.archive_version,
         "fingerprint": record.fingerprint,
+        "references": record.definition.references,
     })
 }
 
@@ -96,6 +97,7 @@ fn definition(plan: &ViewPlan) -> Value {
     json!({
         "sql": plan.definition.sql,
         "source": plan.definition.source.name,
+        "references": plan.definition.references,
         "fingerprint": plan.fingerprint,
         "window": plan.window.as_ref().map(|window| &window.window),
         "columns": plan.output.iter().map(column).collect::<Vec<_>>(),

@@ -16,7 +16,7 @@ use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::project::{Column, Source, ViewConfig};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
 use anabranch_shared::view::ViewPlan;
-use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog};
+use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog, ReferenceFiles};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, TimestampMicrosecondArray};
 use axum::Router;
 use axum::body::Body;
@@ -72,6 +72,7 @@ impl World {
             catalog: self.catalog.clone(),
             store,
             log: self.log.clone(),
+            references: Arc::new(ReferenceFiles::new(&self.root)),
             sources: BTreeMap::from([(self.source.name.clone(), self.source.clone())]),
             views,
             api_key: api_key.map(str::to_owned),

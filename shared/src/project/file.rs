@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use toml::Spanned;
 
+use super::reference::{ReferenceToml, references};
 use super::{Column, ColumnType, INGESTION_TIME, Place, Project, ProjectError, Source, ViewConfig, parse_duration_us};
 use crate::catalog::Mode;
 
@@ -26,6 +27,8 @@ struct File {
     serving: Option<ServingTable>,
     #[serde(default)]
     sources: Ordered<SourceTable>,
+    #[serde(default)]
+    references: Ordered<ReferenceToml>,
     #[serde(default)]
     views: Ordered<ViewTable>,
 }
@@ -81,7 +84,7 @@ struct ViewTable {
 }
 
 /// A table whose entries keep the order of the file and remember where their names stand.
-struct Ordered<T>(Vec<(Spanned<String>, T)>);
+pub(super) struct Ordered<T>(pub Vec<(Spanned<String>, T)>);
 
 impl<T> Default for Ordered<T> {
     fn default() -> Self {
@@ -114,13 +117,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
 }
 
 /// The text that spans point into.
-struct Text<'a> {
+pub(super) struct Text<'a> {
     file: &'a str,
     text: &'a str,
 }
 
 impl Text<'_> {
-    fn refuse<T>(&self, span: Range<usize>, cause: impl Into<String>, help: &str) -> Result<T, ProjectError> {
+    pub fn refuse<T>(&self, span: Range<usize>, cause: impl Into<String>, help: &str) -> Result<T, ProjectError> {
         Err(ProjectError::new(Place::of_byte(self.file, self.text, span.start), cause, help))
     }
 }
@@ -135,13 +138,15 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Project, ProjectError> {
         let cause = format!("'{}' cannot be a project's name", parsed.project.name.get_ref());
         return at.refuse(parsed.project.name.span(), cause, NAME_HELP);
     }
+    let sources = sources(&at, parsed.sources)?;
     Ok(Project {
         name: parsed.project.name.into_inner(),
         brokers: parsed.log.map(|log| log.brokers),
         redis: parsed.realtime.map(|realtime| realtime.url),
         root: parsed.storage.map_or_else(|| Ok("data".to_owned()), |storage| root(&at, storage.root))?,
         bind: parsed.serving.map_or_else(|| DEFAULT_BIND.to_owned(), |serving| serving.bind),
-        sources: sources(&at, parsed.sources)?,
+        references: references(&at, parsed.references, &sources)?,
+        sources,
         views: views(&at, parsed.views)?,
     })
 }
@@ -153,10 +158,10 @@ fn root(at: &Text, root: Spanned<String>) -> Result<String, ProjectError> {
     Ok(root.into_inner())
 }
 
-const NAME_HELP: &str = "use letters, digits, '_' and '-', at most 64 of them, beginning with a letter";
+pub(super) const NAME_HELP: &str = "use letters, digits, '_' and '-', at most 64 of them, beginning with a letter";
 
 /// Names become parts of file names, Redis keys and URLs, so the alphabet is small.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
     first && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
@@ -197,7 +202,8 @@ fn source(at: &Text, name: &str, table: SourceTable) -> Result<Source, ProjectEr
         Some(partitions) => *partitions.get_ref(),
         None => DEFAULT_PARTITIONS,
     };
-    let mut columns = columns(at, table.columns, table.event_time.get_ref())?;
+    let mut columns =
+        columns(at, table.columns, (table.event_time.get_ref() == INGESTION_TIME).then_some(INGESTION_TIME))?;
     let key = key(at, table.key, &columns)?;
     columns.extend(built_in(at, &table.event_time, &columns)?);
     Ok(Source {
@@ -225,14 +231,19 @@ fn duration(at: &Text, text: &Spanned<String>) -> Result<i64, ProjectError> {
     })
 }
 
-fn columns(at: &Text, table: Ordered<Spanned<String>>, event_time: &str) -> Result<Vec<Column>, ProjectError> {
+/// The declared columns; one named `built_in` is refused.
+pub(super) fn columns(
+    at: &Text,
+    table: Ordered<Spanned<String>>,
+    built_in: Option<&str>,
+) -> Result<Vec<Column>, ProjectError> {
     let mut columns = Vec::new();
     for (name, declaration) in table.0 {
         if name.get_ref().starts_with('_') {
             let cause = format!("column '{}': names that begin with '_' are the archive's own", name.get_ref());
             return at.refuse(name.span(), cause, "rename the column");
         }
-        if event_time == INGESTION_TIME && name.get_ref().eq_ignore_ascii_case(INGESTION_TIME) {
+        if built_in.is_some_and(|built_in| name.get_ref().eq_ignore_ascii_case(built_in)) {
             let cause = format!("column '{}' is built in where it is the event time", name.get_ref());
             return at.refuse(name.span(), cause, "remove the declaration, or rename the column if events carry it");
         }
@@ -276,9 +287,9 @@ fn key(at: &Text, names: Vec<Spanned<String>>, columns: &[Column]) -> Result<Vec
     Ok(names.into_iter().map(Spanned::into_inner).collect())
 }
 
-fn known(columns: &[Column]) -> String {
+pub(super) fn known(columns: &[Column]) -> String {
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    format!("the source's columns are {}", names.join(", "))
+    format!("the columns are {}", names.join(", "))
 }
 
 fn views(at: &Text, tables: Ordered<ViewTable>) -> Result<BTreeMap<String, ViewConfig>, ProjectError> {

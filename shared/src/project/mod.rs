@@ -4,6 +4,7 @@ mod column;
 mod duration;
 mod error;
 mod file;
+mod reference;
 mod timestamp;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use column::{Column, ColumnError, ColumnType, INGESTION_TIME};
 pub use duration::parse_duration_us;
 pub use error::{Place, ProjectError};
+pub use reference::{Reference, ReferenceFormat, ReferencePin};
 pub use timestamp::{MICROSECOND_DIGITS, TimestampFormat};
 
 use crate::catalog::Mode;
@@ -30,6 +32,7 @@ pub struct Project {
     /// Address that `serve` and `dev` listen on.
     pub bind: String,
     pub sources: BTreeMap<String, Source>,
+    pub references: BTreeMap<String, Reference>,
     pub views: BTreeMap<String, ViewConfig>,
 }
 
@@ -59,11 +62,14 @@ pub struct ViewConfig {
     pub mode: Mode,
 }
 
-/// Everything that decides a view's rows: its SQL and its source.
+/// Everything that decides a view's rows: its SQL, its source and the rows of the references that it joins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
     pub sql: String,
     pub source: Source,
+    /// In the order in which the SQL joins them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<ReferencePin>,
 }
 
 impl Project {

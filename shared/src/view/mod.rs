@@ -1,4 +1,4 @@
-//! A view: one SELECT over one source, taken apart so that every layer runs its own part.
+//! A view: one SELECT over one source and the references joined to it, taken apart so that every layer runs its own part.
 //!
 //! - per event: WHERE, the pane, the keys, the aggregates' arguments and filters;
 //! - the aggregates themselves ([`crate::aggregate`]);
@@ -8,6 +8,7 @@
 //! expressions on micro-batches; serving needs only the last part.
 
 mod finish;
+mod join;
 mod parse;
 mod refusal;
 #[cfg(test)]
@@ -39,7 +40,8 @@ use crate::aggregate::{Aggregate, BoundAggregate, EqualityClass, States, registr
 use crate::archive::{OFFSET, PARTITION};
 use crate::key;
 use crate::position::Pane;
-use crate::project::{Definition, ProjectError, Source};
+use crate::project::{Definition, Place, ProjectError, Source};
+use crate::reference::{ReferenceStore, ReferenceTable};
 
 /// Raised when anything outside the aggregates' own encodings changes what state bytes mean.
 const FORMAT: u32 = 1;
@@ -48,6 +50,8 @@ const FORMAT: u32 = 1;
 #[derive(Debug)]
 pub struct ViewPlan {
     pub definition: Definition,
+    /// The tables that it joins, whose rows the definition pins.
+    pub references: Vec<Arc<ReferenceTable>>,
     /// Hash of everything that decides the view's rows and their encoding.
     pub fingerprint: String,
     /// Columns of an event as it is folded in ([`input_schema`]).
@@ -151,6 +155,7 @@ struct OnFinished {
 /// What the parser found; [`ViewPlan::new`] compiles it.
 struct Parts {
     definition: Definition,
+    references: Vec<Arc<ReferenceTable>>,
     schema: SchemaRef,
     filter: Option<Expr>,
     window: Option<WindowColumn>,
@@ -221,19 +226,38 @@ pub fn input_schema(source: &Source) -> SchemaRef {
 impl ViewPlan {
     /// Parses a view's SQL over the project's sources; `file` is its name in errors.
     pub fn parse(file: &str, sql: &str, sources: &BTreeMap<String, Source>) -> Result<Self, ProjectError> {
-        parse::parse(file, sql, sources)
+        Self::parse_joined(file, sql, sources, &BTreeMap::new())
     }
 
-    /// The view as a generation has stored it.
-    pub fn of_definition(file: &str, definition: &Definition) -> Result<Self, ProjectError> {
+    /// Parses a view's SQL over the project's sources and its references as they are now.
+    pub fn parse_joined(
+        file: &str,
+        sql: &str,
+        sources: &BTreeMap<String, Source>,
+        references: &BTreeMap<String, Arc<ReferenceTable>>,
+    ) -> Result<Self, ProjectError> {
+        parse::parse(file, sql, parse::Tables { sources, references })
+    }
+
+    /// The view as a generation has stored it, over the rows that it pins.
+    pub fn of_definition(
+        file: &str,
+        definition: &Definition,
+        store: &dyn ReferenceStore,
+    ) -> Result<Self, ProjectError> {
         let sources = BTreeMap::from([(definition.source.name.clone(), definition.source.clone())]);
-        parse::parse(file, &definition.sql, &sources)
+        let pinned = definition.references.iter().map(|pin| Ok((pin.name.clone(), store.table(pin)?)));
+        let references = pinned.collect::<Result<_, _>>().map_err(|error: crate::reference::ReferenceError| {
+            ProjectError::new(Place::start(file), error.to_string(), PINNED_HELP)
+        })?;
+        Self::parse_joined(file, &definition.sql, &sources, &references)
     }
 
     fn new(parts: Parts, mut output: Vec<OutputColumn>, state: &SessionState) -> PlanResult<Self> {
         let schema = parts.schema.clone();
         let events = DFSchema::try_from(schema.clone())?;
-        let Parts { definition, filter, window, mut keys, aggregates, having, .. } = parts.total(&events)?;
+        let Parts { definition, references, filter, window, mut keys, aggregates, having, .. } =
+            parts.total(&events)?;
         let states = state_columns(&definition.source.event_time, &window, &aggregates);
         let per_event = PerEvent::compile(&events, state, &filter, &window, &keys, &states)?;
         let finished = finished_schema(&window, &keys, &aggregates);
@@ -250,6 +274,7 @@ impl ViewPlan {
         let fingerprint = fingerprint(&definition, window.as_ref().and_then(|window| window.window.database()));
         Ok(Self {
             definition,
+            references,
             fingerprint,
             event_schema: schema,
             filter,
@@ -470,8 +495,14 @@ fn mask(condition: &dyn PhysicalExpr, batch: &RecordBatch) -> PlanResult<Boolean
     }
 }
 
-/// `database` is the release of the time zone database, where the view follows one.
+const PINNED_HELP: &str = "bring the file back into the storage root; or publish and promote another generation with \
+                           `anabranch batch` or `anabranch replay`";
+
+/// `database` is the release of the time zone database, where the view follows one. Of a reference
+/// the contents count, and not which version of its table had them.
 fn fingerprint(definition: &Definition, database: Option<&str>) -> String {
+    let mut definition = definition.clone();
+    definition.references.iter_mut().for_each(|pin| pin.version = None);
     let canonical = match database {
         None => serde_json::to_vec(&(FORMAT, definition)),
         Some(release) => serde_json::to_vec(&(FORMAT, definition, release)),

@@ -24,6 +24,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
+use super::join::rewrite_joins;
 use super::refusal::{Refusal, select_of};
 use super::window::{WINDOW_END, Window, pane_function};
 use super::{AggregateColumn, KeyColumn, OutputColumn, Role, ViewPlan, WindowColumn, ident, session};
@@ -31,27 +32,38 @@ use crate::aggregate::{Aggregate, named, registry};
 use crate::archive::{OFFSET, PARTITION};
 use crate::key;
 use crate::project::{Definition, Place, ProjectError, Source};
+use crate::reference::ReferenceTable;
 
-/// Parses `sql` as a view over one of `sources`; `file` is its name in errors.
-pub fn parse(file: &str, sql: &str, sources: &BTreeMap<String, Source>) -> Result<ViewPlan, ProjectError> {
+/// What a view's SQL can name after FROM and after JOIN.
+#[derive(Clone, Copy)]
+pub struct Tables<'a> {
+    pub sources: &'a BTreeMap<String, Source>,
+    pub references: &'a BTreeMap<String, Arc<ReferenceTable>>,
+}
+
+/// Parses `sql` as a view over one of the sources; `file` is its name in errors.
+pub fn parse(file: &str, sql: &str, tables: Tables) -> Result<ViewPlan, ProjectError> {
     let text = Text { file, sql };
     let statement = text.statement()?;
     let mut select = select_of(statement).map_err(|refusal| text.refused(&refusal))?;
-    let source = text.source(&select, sources)?;
+    let source = text.source(&select, tables.sources)?;
     let names = text.output_names(&select)?;
-    rewrite_window(&mut select).map_err(|refusal| text.refused(&refusal))?;
     rewrite_timestamps(&mut select);
-    let planned = Planned { text: &text, source, state: session() };
+    let mut state = session();
+    let references = rewrite_joins(&text, &mut select, &source, tables, &mut state)?;
+    rewrite_window(&mut select).map_err(|refusal| text.refused(&refusal))?;
+    let planned = Planned { text: &text, source, references, state };
     planned.view(*select, names)
 }
 
-struct Text<'a> {
+/// The view's text, for errors with a place.
+pub(super) struct Text<'a> {
     file: &'a str,
     sql: &'a str,
 }
 
 impl Text<'_> {
-    fn error(&self, span: Span, cause: impl Into<String>, help: impl Into<String>) -> ProjectError {
+    pub fn error(&self, span: Span, cause: impl Into<String>, help: impl Into<String>) -> ProjectError {
         let (line, column) = (span.start.line.max(1) as usize, span.start.column.max(1) as usize);
         ProjectError::new(Place { file: self.file.to_owned(), line, column }, cause, help)
     }
@@ -92,6 +104,9 @@ impl Text<'_> {
             let name = match item {
                 ast::SelectItem::ExprWithAlias { alias, .. } => normalized(alias),
                 ast::SelectItem::UnnamedExpr(ast::Expr::Identifier(ident)) => normalized(ident),
+                ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(path)) => {
+                    normalized(path.last().expect("the parser found one"))
+                }
                 ast::SelectItem::UnnamedExpr(expr) => {
                     let help = format!("write {expr} AS name");
                     return Err(self.error(expr.span(), format!("{expr} has no name"), help));
@@ -117,7 +132,7 @@ impl Text<'_> {
         tokens.iter().find(|token| is_it(&token.token)).map_or_else(Span::empty, |token| token.span)
     }
 
-    fn planning(&self, error: &DataFusionError) -> ProjectError {
+    pub fn planning(&self, error: &DataFusionError) -> ProjectError {
         let help = "see the source's columns in anabranch.toml and DataFusion's SQL reference";
         match error {
             DataFusionError::Diagnostic(diagnostic, inner) => {
@@ -144,7 +159,7 @@ impl Text<'_> {
     }
 }
 
-fn normalized(ident: &ast::Ident) -> String {
+pub(super) fn normalized(ident: &ast::Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
 }
 
@@ -251,9 +266,9 @@ fn window_end_call(call: &ast::Function) -> ast::Function {
 }
 
 /// DataFusion's planner needs a session for names and functions.
-struct Names<'a> {
-    state: &'a SessionState,
-    source: &'a Source,
+pub(super) struct Names<'a> {
+    pub state: &'a SessionState,
+    pub source: &'a Source,
 }
 
 impl ContextProvider for Names<'_> {
@@ -312,6 +327,7 @@ impl ContextProvider for Names<'_> {
 struct Planned<'a> {
     text: &'a Text<'a>,
     source: Source,
+    references: Vec<Arc<ReferenceTable>>,
     state: SessionState,
 }
 
@@ -422,8 +438,10 @@ impl Planned<'_> {
         {
             self.check_deterministic(expr)?;
         }
-        let definition = Definition { sql: self.text.sql.to_owned(), source: self.source.clone() };
-        let parts = super::Parts { definition, schema, filter, window, keys, aggregates, having };
+        let references = self.references.clone();
+        let pins = references.iter().map(|table| table.pin().clone()).collect();
+        let definition = Definition { sql: self.text.sql.to_owned(), source: self.source.clone(), references: pins };
+        let parts = super::Parts { definition, references, schema, filter, window, keys, aggregates, having };
         let columns = names.into_iter().zip(output).map(|(name, expr)| OutputColumn::new(name, expr)).collect();
         ViewPlan::new(parts, columns, &self.state).map_err(|error| self.text.planning(&error))
     }

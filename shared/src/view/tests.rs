@@ -1,3 +1,5 @@
+mod joins;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -43,7 +45,11 @@ fn events(plan: &ViewPlan) -> RecordBatch {
 
 /// The finished rows as text, by way of encoded states.
 fn rows(sql: &str) -> Vec<String> {
-    let plan = Arc::new(parse(sql).unwrap());
+    rows_of(parse(sql).unwrap())
+}
+
+fn rows_of(plan: ViewPlan) -> Vec<String> {
+    let plan = Arc::new(plan);
     let mut groups = Groups::new(&plan);
     groups.lift(&plan.lift(&events(&plan)).unwrap());
     let mut merge = Merge::new(plan);

@@ -5,6 +5,7 @@
 //! | [`Log`](anabranch_shared::log::Log) | [`EmbeddedLog`] | [`KafkaLog`] |
 //! | [`RealtimeStore`](anabranch_shared::realtime::RealtimeStore) | [`EmbeddedStore`] | [`RedisStore`] |
 //! | [`CatalogStore`](anabranch_shared::catalog::CatalogStore) | [`ObjectCatalog`] on a folder | [`ObjectCatalog`] on S3 |
+//! | [`ReferenceStore`](anabranch_shared::reference::ReferenceStore) | [`ReferenceFiles`] | |
 //!
 //! Both columns pass the same contract tests. What events, states and records mean stays out of here: to a store they are
 //! bytes with a position.
@@ -13,7 +14,9 @@ pub mod catalog;
 mod file;
 pub mod log;
 pub mod realtime;
+pub mod reference;
 
 pub use catalog::ObjectCatalog;
 pub use log::{EmbeddedLog, KafkaLog};
 pub use realtime::{EmbeddedStore, RedisStore};
+pub use reference::ReferenceFiles;

@@ -50,7 +50,7 @@ async fn a_published_generation_is_loaded_with_its_cut() {
         view: "v".to_owned(),
         generation: Generation(1),
         road: Road::Batch,
-        definition: Definition { sql: "SELECT 1".to_owned(), source: source() },
+        definition: Definition { sql: "SELECT 1".to_owned(), source: source(), references: Vec::new() },
         fingerprint: "f".to_owned(),
         cut: Cut(BTreeMap::from([(Partition(0), point), (Partition(11), CutPoint::default())])),
         archive_version: Some(3),

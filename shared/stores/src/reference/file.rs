@@ -1,0 +1,71 @@
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use anabranch_shared::project::{Column, Place, ProjectError, Reference, ReferenceFormat};
+use anabranch_shared::reference::{MAX_BYTES, MAX_ROWS, ReferenceTable};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{CastOptions, cast_with_options, concat_batches};
+use arrow::datatypes::Schema;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::csv_table;
+
+const HELP: &str = "mend the file, or the reference's declaration in anabranch.toml";
+
+/// Reads the CSV or Parquet file of a reference as it is now; blocks. The caller reads Delta tables.
+pub fn read_reference(path: &Path, reference: &Reference) -> Result<ReferenceTable, ProjectError> {
+    let refuse = |cause: String| {
+        let place = Place::start(&path.display().to_string());
+        ProjectError::new(place, format!("reference '{}': {cause}", reference.name), HELP)
+    };
+    match reference.format {
+        ReferenceFormat::Csv => {
+            let text = read_text(path).map_err(refuse)?;
+            csv_table(&path.display().to_string(), reference, &text)
+        }
+        ReferenceFormat::Parquet => {
+            let rows = read_parquet(path, &reference.columns).map_err(refuse)?;
+            ReferenceTable::new(reference, rows, None).map_err(|error| refuse(error.to_string()))
+        }
+        ReferenceFormat::Delta => Err(refuse("a Delta table is no file".to_owned())),
+    }
+}
+
+fn read_text(path: &Path) -> Result<Vec<u8>, String> {
+    let bytes = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if bytes > MAX_BYTES as u64 {
+        return Err(format!("{} MiB are too much; the most is {} MiB", bytes >> 20, MAX_BYTES >> 20));
+    }
+    fs::read(path).map_err(|error| error.to_string())
+}
+
+/// The rows of a Parquet file, whose columns of these names are cast to the declared types.
+pub(super) fn read_parquet(path: &Path, columns: &[Column]) -> Result<RecordBatch, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
+    let rows = builder.metadata().file_metadata().num_rows();
+    if rows > MAX_ROWS as i64 {
+        return Err(format!("{rows} rows are too many; the most is {MAX_ROWS}"));
+    }
+    let schema = builder.schema().clone();
+    let batches = builder.build().map_err(|error| error.to_string())?;
+    let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    declared(&concat_batches(&schema, &batches).map_err(|error| error.to_string())?, columns)
+}
+
+fn declared(rows: &RecordBatch, columns: &[Column]) -> Result<RecordBatch, String> {
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let column = |column: &Column| -> Result<ArrayRef, String> {
+        let missing = || {
+            let names: Vec<&str> = rows.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+            format!("there is no column '{}'; the file's columns are {}", column.name, names.join(", "))
+        };
+        let values = rows.column_by_name(&column.name).ok_or_else(missing)?;
+        cast_with_options(values, &column.kind.data_type(), &strict)
+            .map_err(|error| format!("column '{}': {error}", column.name))
+    };
+    let arrays = columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    let schema = Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>());
+    RecordBatch::try_new(Arc::new(schema), arrays).map_err(|error| error.to_string())
+}
