@@ -1,20 +1,26 @@
 //! Reading the files of the corpus.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anabranch_shared::event::{Decoder, JudgedEvents};
 use anabranch_shared::log::Chunk;
 use anabranch_shared::position::{CutPoint, Offset, Partition};
-use anabranch_shared::project::{Project, ProjectError, Source};
+use anabranch_shared::project::{Project, ProjectError, Reference, Source};
+use anabranch_shared::reference::ReferenceTable;
 use anabranch_shared::view::ViewPlan;
+use anabranch_stores::reference::csv_table;
 
 /// Ingestion time of events that do not state one: 2026-01-01.
 const INGESTED_MS: i64 = 1_767_225_600_000;
 
-/// A source, its events and views over them.
+/// A source, references, the source's events and views over them.
 pub struct Story {
     pub name: String,
     pub source: Source,
+    /// References with their CSV text; one that is refused makes every view of the story so.
+    references: Vec<(Reference, String)>,
     /// The events of each partition: ingestion time in milliseconds, and the payload.
     pub partitions: Vec<Vec<(i64, String)>>,
     pub cases: Vec<Case>,
@@ -47,8 +53,15 @@ impl Story {
         let (kind, source_name, toml) = sections.next().unwrap_or_else(|| panic!("{name} is empty"));
         assert_eq!(kind, "source", "{name} begins with its source");
         let source = source(&name, &source_name, &toml);
-        let (kind, _, events) = sections.next().unwrap();
-        assert_eq!(kind, "events", "{name}: the events come second");
+        let mut references = Vec::new();
+        let events = loop {
+            let (kind, rest, body) = sections.next().unwrap_or_else(|| panic!("{name} has no events"));
+            match kind {
+                "reference" => references.push(reference(&name, &rest, &body)),
+                "events" => break body,
+                other => panic!("{name}: {other} before the events"),
+            }
+        };
         let mut cases: Vec<Case> = Vec::new();
         for (kind, rest, body) in sections {
             let expected = match kind {
@@ -64,12 +77,21 @@ impl Story {
             cases.last_mut().unwrap_or_else(|| panic!("{name}: {kind} before a view")).expected = expected;
         }
         let partitions = partitions(source.partitions, &events);
-        Self { name, source, partitions, cases }
+        Self { name, source, references, partitions, cases }
     }
 
     pub fn plan(&self, case: &Case) -> Result<ViewPlan, ProjectError> {
         let sources = [(self.source.name.clone(), self.source.clone())].into();
-        ViewPlan::parse(&format!("{}.sql", case.name), &case.sql, &sources)
+        let references = self.tables()?;
+        ViewPlan::parse_joined(&format!("{}.sql", case.name), &case.sql, &sources, &references)
+    }
+
+    fn tables(&self) -> Result<BTreeMap<String, Arc<ReferenceTable>>, ProjectError> {
+        let table = |(reference, text): &(Reference, String)| {
+            let table = csv_table(&reference.file, reference, text.as_bytes())?;
+            Ok((reference.name.clone(), Arc::new(table)))
+        };
+        self.references.iter().map(table).collect()
     }
 
     /// Where each partition ends.
@@ -114,6 +136,23 @@ fn source(story: &str, name: &str, toml: &str) -> Source {
     );
     let project = Project::parse("anabranch.toml", &project).unwrap_or_else(|error| panic!("{story}: {error}"));
     project.sources[name].clone()
+}
+
+/// `NAME key=a,b`; the first line has the columns with their types, `a VARCHAR NOT NULL | b INT`, the
+/// others are CSV.
+fn reference(story: &str, head: &str, body: &str) -> (Reference, String) {
+    let (name, key) = head.split_once(" key=").unwrap_or_else(|| panic!("{story}: a reference without a key"));
+    let (columns, rows) = body.split_once('\n').unwrap_or((body, ""));
+    let columns: Vec<(&str, &str)> = columns.split('|').map(|column| column.trim().split_once(' ').unwrap()).collect();
+    let key: Vec<String> = key.split(',').map(|name| format!("\"{name}\"")).collect();
+    let mut project = format!(
+        "[project]\nname = \"corpus\"\n[references.{name}]\nfile = \"{name}.csv\"\nkey = [{}]\n[references.{name}.columns]\n",
+        key.join(", ")
+    );
+    columns.iter().for_each(|(name, kind)| project.push_str(&format!("{name} = \"{kind}\"\n")));
+    let project = Project::parse("anabranch.toml", &project).unwrap_or_else(|error| panic!("{story}: {error}"));
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    (project.references[name].clone(), format!("{}\n{rows}\n", names.join(",")))
 }
 
 /// Lines of `PARTITION JSON` or `PARTITION@MILLISECONDS JSON`.

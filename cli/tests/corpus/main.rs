@@ -3,7 +3,7 @@
 //! Lambda merge of a batch view and a fold at every tenth offset, and replay. All must give the same
 //! bytes, and the rows that the case states.
 //!
-//! A file in `cases/` is a story: a source as in `anabranch.toml`, its events by partition, and
+//! A file in `cases/` is a story: a source as in `anabranch.toml`, references, its events by partition, and
 //! views with the rows that they must have. `BLESS=1` prints what a view without rows gives.
 
 mod case;
