@@ -1,6 +1,7 @@
 //! Reference tables as the project declares them, and as a generation pins them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -93,9 +94,22 @@ fn reference(at: &Text, name: &str, table: ReferenceToml) -> Result<Reference, P
         let cause = format!("what '{}' holds is not told by its name", table.file.get_ref());
         return at.refuse(table.file.span(), cause, "add format = \"csv\", \"parquet\" or \"delta\"");
     };
-    let columns = columns(at, table.columns, None)?;
+    let columns = plain(at, table.columns)?;
     let key = key(at, table.key, &columns)?;
     Ok(Reference { name: name.to_owned(), file: table.file.into_inner(), format, key, columns })
+}
+
+/// The declared columns. Formats and precisions are for times in events: a reference's are its file's.
+fn plain(at: &Text, table: Ordered<Spanned<String>>) -> Result<Vec<Column>, ProjectError> {
+    let places: Vec<Range<usize>> = table.0.iter().map(|(_, declaration)| declaration.span()).collect();
+    let columns = columns(at, table, None)?;
+    match columns.iter().zip(places).find(|(column, _)| !column.format.is_default() || column.digits.is_some()) {
+        Some((column, place)) => {
+            let cause = format!("the TIMESTAMP '{}' of a reference has a format or a precision", column.name);
+            at.refuse(place, cause, "declare it as TIMESTAMP and write ISO 8601 into the file")
+        }
+        None => Ok(columns),
+    }
 }
 
 fn key(at: &Text, names: Spanned<Vec<Spanned<String>>>, columns: &[Column]) -> Result<Vec<String>, ProjectError> {
@@ -163,6 +177,7 @@ area = "DOUBLE"
             ("[\"code\"]", "[\"code\", \"code\"]", 6, "twice"),
             ("key =", "keys =", 6, "keys"),
             ("\"DOUBLE\"", "\"MONEY\"", 10, "MONEY"),
+            ("\"DOUBLE\"", "\"TIMESTAMP FORMAT 'epoch_millis'\"", 10, "ISO 8601"),
         ] {
             let error = refused(from, to);
             assert!(error.to_string().contains(words) && error.place.line == line, "{to}: {error}");
