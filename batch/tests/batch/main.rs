@@ -4,6 +4,7 @@ mod archive;
 mod oracle;
 mod publish;
 mod recompute;
+mod reference;
 mod scripted_log;
 mod views;
 mod world;
