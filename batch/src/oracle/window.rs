@@ -1,7 +1,9 @@
 //! Windows by arithmetic of its own.
 
 use anabranch_shared::position::Pane;
-use anabranch_shared::view::{ViewPlan, Window};
+use anabranch_shared::view::{Calendar, Span, ViewPlan, Window};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, TimeZone};
+use chrono_tz::Tz;
 use polars::frame::DataFrame;
 use polars::prelude::{Column, NamedFrom, Series};
 
@@ -18,6 +20,8 @@ pub enum Slices {
     Panes(i64),
     /// Sessions with this gap in microseconds.
     Sessions(i64),
+    /// So many months or days of a time zone.
+    Dates(Span, Tz),
 }
 
 impl Slices {
@@ -25,8 +29,17 @@ impl Slices {
         let Some(column) = &plan.window else { return Ok(Self::Whole) };
         match (&column.window, column.window.fixed_pane_us()) {
             (Window::Session { gap_us }, _) => Ok(Self::Sessions(*gap_us)),
+            (Window::Calendar(calendar), _) => Self::dates(calendar),
             (_, Some(size_us)) => Ok(Self::Panes(size_us)),
             (window, None) => Err(Error::Inexpressible(format!("{window:?}"))),
+        }
+    }
+
+    fn dates(calendar: &Calendar) -> Result<Self> {
+        let inexpressible = || Error::Inexpressible(format!("{calendar:?}"));
+        match calendar.span() {
+            Span::SizeUs(_) => Err(inexpressible()),
+            span => Ok(Self::Dates(span, calendar.zone().parse().map_err(|_| inexpressible())?)),
         }
     }
 
@@ -38,6 +51,7 @@ impl Slices {
             // Time less its remainder, which is not negative whatever the sign of the time.
             Self::Panes(size_us) => times.iter().map(|time| time - ((time % size_us) + size_us) % size_us).collect(),
             Self::Sessions(gap_us) => session_starts(&keys_of(&events, keys)?, &times, gap_us),
+            Self::Dates(span, zone) => times.iter().map(|time| date_start(*time, span, zone)).collect::<Result<_>>()?,
         };
         events.with_column(Column::from(Series::new(PANE.into(), starts)))?;
         Ok(events)
@@ -71,4 +85,29 @@ fn session_starts(keys: &[Vec<Exact>], times: &[i64], gap_us: i64) -> Vec<i64> {
         before = Some(row);
     }
     starts
+}
+
+/// Goes back from the event's local date to the first one of its window, and from that to a moment.
+fn date_start(time_us: i64, span: Span, zone: Tz) -> Result<i64> {
+    let start = || {
+        let date = DateTime::from_timestamp_micros(time_us)?.with_timezone(&zone).date_naive();
+        let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
+        let first = match span {
+            Span::Months(n) => {
+                let months = (date.year() - 1970) * 12 + date.month0() as i32;
+                date.with_day(1)?.checked_sub_months(Months::new(months.rem_euclid(n) as u32))?
+            }
+            Span::Days(n) => {
+                let days = (date - epoch).num_days().rem_euclid(i64::from(n));
+                date.checked_sub_days(Days::new(days as u64))?
+            }
+            Span::SizeUs(_) => return None,
+        };
+        // Where clocks skip midnight, the next moment that they show.
+        let midnight = first.and_hms_opt(0, 0, 0)?;
+        let moments = (0..48 * 60).map(|minutes| midnight + TimeDelta::minutes(minutes));
+        moments.into_iter().find_map(|local| zone.from_local_datetime(&local).earliest())
+    };
+    let moment = start().ok_or_else(|| Error::Inexpressible(format!("the window of {time_us} us")))?;
+    Ok(moment.timestamp_micros())
 }

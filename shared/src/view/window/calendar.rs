@@ -87,6 +87,15 @@ impl Calendar {
         Ok(Self { span, zone })
     }
 
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Name of the time zone in the IANA database.
+    pub fn zone(&self) -> &'static str {
+        self.zone.0.name()
+    }
+
     /// The window that holds this moment; `None` outside the calendar's range.
     pub fn window(&self, time_us: i64) -> Option<Bounds> {
         let local = self.local(time_us)?;
