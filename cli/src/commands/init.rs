@@ -32,7 +32,7 @@ key = ["user_id"]
 [sources.transactions.columns]
 user_id = "VARCHAR NOT NULL"
 amount = "DECIMAL(18,2) NOT NULL"
-ts = "TIMESTAMP NOT NULL"
+ts = "TIMESTAMP NOT NULL" # ISO 8601; "TIMESTAMP FORMAT 'epoch_millis' NOT NULL" for a count since 1970
 
 [views.user_spend]
 mode = "lambda"           # or "kappa"
