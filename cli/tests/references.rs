@@ -75,6 +75,14 @@ impl Shop {
         json_lines(&output(&args)).pop().unwrap()
     }
 
+    /// Everything runs. Commands wait for it, as otherwise they would take the embedded parts first.
+    fn start(&self) -> Running {
+        fs::remove_file(self.dir().join("data/embedded.lock")).unwrap();
+        let running = Running::start(self.dir(), &["dev", "--project", self.dir().to_str().unwrap()]);
+        eventually("the API", || api_of(self.dir()));
+        running
+    }
+
     /// What the API answers while everything runs.
     fn answers(&self) -> Vec<String> {
         let folder = self.dir().to_str().unwrap();
@@ -123,7 +131,7 @@ async fn a_generation_keeps_the_rows_that_it_was_built_with() {
     fs::write(shop.dir().join("countries.csv"), NEW).unwrap();
     assert_ne!(pin(&shop.run(&["check"])["views"][0])["hash"], before["hash"]);
     assert_eq!(shop.rows(1).await, OLD_ROWS);
-    let running = Running::start(shop.dir(), &["dev", "--project", shop.dir().to_str().unwrap()]);
+    let running = shop.start();
     assert_eq!(shop.answers(), OLD_ROWS);
     running.kill();
 
@@ -139,7 +147,7 @@ async fn a_generation_keeps_the_rows_that_it_was_built_with() {
         "{verified}"
     );
 
-    let _running = Running::start(shop.dir(), &["dev", "--project", shop.dir().to_str().unwrap()]);
+    let _running = shop.start();
     assert_eq!(shop.answers(), NEW_ROWS);
     shop.run(&["rollback", "spend"]);
     eventually("the old rows", || (shop.answers() == OLD_ROWS).then_some(()));
@@ -150,22 +158,31 @@ async fn replay_and_the_live_stream_join_as_batch_does() {
     let shop = Shop::new();
     shop.run(&["replay", "spend"]);
     assert_eq!(shop.rows(1).await, OLD_ROWS);
-    let _running = Running::start(shop.dir(), &["dev", "--project", shop.dir().to_str().unwrap()]);
+    let _running = shop.start();
     assert_eq!(shop.answers(), OLD_ROWS);
     let events = EVENTS.replace("2024-03-01", "2024-03-02");
     let record = shop.generation(1).await;
     assert_eq!(record.definition.references[0].rows, 2);
-    let url = eventually("the API's address", || api_of(shop.dir()));
+    let url = api_of(shop.dir()).unwrap();
     let client = reqwest::Client::new();
-    let posted = client.post(format!("{url}/v1/sources/orders/events")).body(events).send().await.unwrap();
+    let posted = client
+        .post(format!("{url}/v1/sources/orders/events"))
+        .header("content-type", "application/x-ndjson")
+        .body(events)
+        .send()
+        .await
+        .unwrap();
     assert!(posted.status().is_success(), "{}", posted.text().await.unwrap());
+    let view: Value = client.get(format!("{url}/v1/views/spend")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(pin(&view), pin(&view["generations"][0]));
+    assert_eq!(pin(&view)["hash"], record.definition.references[0].hash.as_str());
     eventually("the new events", || (shop.answers() == ["Denmark|22.50", "France|11.00"]).then_some(()));
 }
 
+/// The address that the process tells other commands.
 fn api_of(dir: &Path) -> Option<String> {
-    let log = fs::read_to_string(dir.join("dev.log")).ok()?;
-    let start = log.find("http://")?;
-    Some(log[start..].split(';').next()?.trim().to_owned())
+    let holder: Value = serde_json::from_slice(&fs::read(dir.join("data/embedded.lock")).ok()?).ok()?;
+    holder["api"].as_str().map(str::to_owned)
 }
 
 #[test]
