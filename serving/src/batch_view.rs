@@ -14,16 +14,19 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, SortExpr};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use deltalake::table::builder::parse_table_uri;
+use futures::stream::BoxStream;
 
 use crate::condition::beyond;
 use crate::failure::Failure;
 use crate::group_id::GroupId;
+use crate::sorted_files::{SortedFiles, Span};
 
 /// A batch view, opened once.
 #[derive(Clone)]
 pub(crate) struct BatchView {
     context: SessionContext,
     table: Arc<dyn TableProvider>,
+    files: Arc<SortedFiles>,
 }
 
 impl std::fmt::Debug for BatchView {
@@ -48,12 +51,23 @@ impl BatchView {
         let delta = deltalake::open_table(url).await.map_err(unavailable)?;
         let session = Arc::new(context.state());
         let table = delta.table_provider().with_session(session).build().await?;
-        Ok(Self { context: context.clone(), table: Arc::new(table) })
+        let files = Arc::new(SortedFiles::new(context, delta));
+        Ok(Self { context: context.clone(), table: Arc::new(table), files })
     }
 
     /// The rows that meet the condition, in no order.
     pub async fn rows(&self, condition: Option<Expr>) -> Result<SendableRecordBatchStream, Failure> {
         Ok(self.frame(condition)?.execute_stream().await?)
+    }
+
+    /// The rows that meet the condition, in the order of key and pane; `span` holds them all.
+    pub async fn sorted_rows(
+        &self,
+        plan: &ViewPlan,
+        condition: Option<Expr>,
+        span: &Span,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, Failure>>, Failure> {
+        self.files.rows(plan, condition, span).await
     }
 
     /// The first `limit` rows beyond `after` that meet the condition, in the order of key and pane.

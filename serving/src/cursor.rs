@@ -1,4 +1,4 @@
-//! Where the next page begins, as text: the generation in decimal, a dot, the last group in hexadecimal.
+//! Where the next page begins, as text: the generation in decimal, a dot, the last row in hexadecimal.
 
 use std::fmt::Write;
 
@@ -6,37 +6,37 @@ use anabranch_shared::position::Generation;
 use anabranch_shared::view::ViewPlan;
 
 use crate::failure::Failure;
-use crate::group_id::GroupId;
+use crate::group_id::RowId;
 
-/// A cursor as it came from the caller; the group is checked against the generation's plan.
+/// A cursor as it came from the caller; the row is checked against the generation's plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
     pub generation: Generation,
-    group: Vec<u8>,
+    row: Vec<u8>,
 }
 
 impl Cursor {
-    pub fn new(generation: Generation, last: &GroupId) -> Self {
-        Self { generation, group: last.bytes().to_vec() }
+    pub fn new(generation: Generation, last: &RowId) -> Self {
+        Self { generation, row: last.bytes() }
     }
 
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let read = || {
-            let (generation, group) = text.split_once('.')?;
-            Some(Self { generation: Generation(generation.parse().ok()?), group: from_hex(group)? })
+            let (generation, row) = text.split_once('.')?;
+            Some(Self { generation: Generation(generation.parse().ok()?), row: from_hex(row)? })
         };
         read().ok_or_else(invalid)
     }
 
-    /// The group after which the page begins.
-    pub fn group(&self, plan: &ViewPlan) -> Result<GroupId, Failure> {
-        GroupId::parse(self.group.clone(), plan).map_err(|_| invalid())
+    /// The row after which the page begins.
+    pub fn row(&self, plan: &ViewPlan) -> Result<RowId, Failure> {
+        RowId::parse(&self.row, plan).map_err(|_| invalid())
     }
 }
 
 impl std::fmt::Display for Cursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.generation, to_hex(&self.group))
+        write!(f, "{}.{}", self.generation, to_hex(&self.row))
     }
 }
 
@@ -59,13 +59,11 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use anabranch_shared::position::Pane;
-
     use super::*;
 
     #[test]
     fn a_cursor_survives_its_text_and_others_are_refused() {
-        let cursor = Cursor::new(Generation(7), &GroupId::new(Pane(60_000_000), b"\x01ada\0\0"));
+        let cursor = Cursor::new(Generation(7), &RowId::new(b"\x01ada\0\0", (60_000_000, 120_000_000)));
         assert_eq!(Cursor::parse(&cursor.to_string()), Ok(cursor));
         for text in ["", "7", "7.", ".00", "7.0", "7.zz", "seven.00", "7.00\u{e9}"] {
             let parsed = Cursor::parse(text);

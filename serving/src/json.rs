@@ -2,9 +2,10 @@
 //!
 //! Integers are numbers; a decimal is text, because a double would lose digits and the scale; times
 //! are ISO 8601 in UTC; doubles are numbers, except NaN and the infinities, which JSON cannot say.
+//! Lists are arrays and structs are objects, of such values.
 
 use anabranch_shared::view::WINDOW_TYPE;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, GenericListArray, OffsetSizeTrait, RecordBatch, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::*;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -41,12 +42,37 @@ fn json_values(column: &ArrayRef) -> Result<Vec<Value>, Failure> {
         Timestamp(_, _) => each(cast(column, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().iter(), |us| {
             iso_time(us).into()
         }),
+        List(_) => lists(column.as_list::<i32>())?,
+        LargeList(_) => lists(column.as_list::<i64>())?,
+        Struct(_) => structs(column.as_struct())?,
         _ => texts(column)?,
     })
 }
 
 fn each<T>(values: impl Iterator<Item = Option<T>>, json: impl Fn(T) -> Value) -> Vec<Value> {
     values.map(|value| value.map_or(Value::Null, &json)).collect()
+}
+
+fn lists<O: OffsetSizeTrait>(column: &GenericListArray<O>) -> Result<Vec<Value>, Failure> {
+    let ends: Vec<usize> = column.value_offsets().iter().map(|offset| offset.as_usize()).collect();
+    let first = ends[0];
+    let mut values = json_values(&column.values().slice(first, ends[column.len()] - first))?.into_iter();
+    let mut list = |row| -> Value {
+        let values: Vec<Value> = values.by_ref().take(ends[row + 1] - ends[row]).collect();
+        if column.is_null(row) { Value::Null } else { values.into() }
+    };
+    Ok((0..column.len()).map(&mut list).collect())
+}
+
+fn structs(column: &StructArray) -> Result<Vec<Value>, Failure> {
+    let mut rows = vec![JsonRow::with_capacity(column.num_columns()); column.len()];
+    for (name, values) in column.column_names().into_iter().zip(column.columns()) {
+        for (row, value) in rows.iter_mut().zip(json_values(values)?) {
+            row.insert(name.to_owned(), value);
+        }
+    }
+    let value = |(row, fields)| if column.is_null(row) { Value::Null } else { Value::Object(fields) };
+    Ok(rows.into_iter().enumerate().map(value).collect())
 }
 
 /// Everything else as Arrow prints it: text, decimals with their scale, dates.
@@ -97,6 +123,11 @@ pub(crate) fn sql_type(data_type: &DataType) -> String {
         Utf8 | LargeUtf8 | Utf8View => "VARCHAR".to_owned(),
         Date32 | Date64 => "DATE".to_owned(),
         Timestamp(..) => "TIMESTAMP".to_owned(),
+        List(item) | LargeList(item) => format!("{}[]", sql_type(item.data_type())),
+        Struct(fields) => {
+            let field = |field: &FieldRef| format!("{} {}", field.name(), sql_type(field.data_type()));
+            format!("STRUCT({})", fields.iter().map(field).collect::<Vec<_>>().join(", "))
+        }
         other => other.to_string().to_uppercase(),
     }
 }
@@ -128,5 +159,39 @@ mod tests {
         assert_eq!(values(Date32Array::from(vec![0])), json!(["1970-01-01"]));
         let times = TimestampMicrosecondArray::from(vec![Some(1_317_918_000_000_000), Some(1_500_000), None]);
         assert_eq!(values(times), json!(["2011-10-06T16:20:00Z", "1970-01-01T00:00:01.500Z", null]));
+    }
+
+    #[test]
+    fn lists_are_arrays_and_structs_are_objects_of_the_same_values() {
+        use arrow::buffer::{NullBuffer, OffsetBuffer};
+        use serde_json::json;
+
+        let numbers =
+            [Some(vec![Some(0.5), None, Some(f64::NAN)]), None, Some(vec![]), Some(vec![Some(f64::INFINITY)])];
+        let lists = ListArray::from_iter_primitive::<Float64Type, _, _>(numbers);
+        assert_eq!(sql_type(lists.data_type()), "DOUBLE[]");
+        assert_eq!(values(lists.clone()), json!([[0.5, null, "NaN"], null, [], ["Infinity"]]));
+        assert_eq!(values(lists.slice(2, 2)), json!([[], ["Infinity"]]));
+
+        let fields = Fields::from(vec![
+            Field::new("value", DataType::Decimal128(5, 2), true),
+            Field::new("count", DataType::Int64, true),
+        ]);
+        let prices = Decimal128Array::from(vec![150, 250, 0]).with_precision_and_scale(5, 2).unwrap();
+        let counts = Int64Array::from(vec![Some(3), Some(1), None]);
+        let nulls = NullBuffer::from(vec![true, true, false]);
+        let structs = StructArray::new(fields, vec![Arc::new(prices), Arc::new(counts)], Some(nulls));
+        assert_eq!(sql_type(structs.data_type()), "STRUCT(value DECIMAL(5,2), count BIGINT)");
+        let item = Arc::new(Field::new("item", structs.data_type().clone(), true));
+        let pairs = ListArray::new(item, OffsetBuffer::from_lengths([2, 1]), Arc::new(structs), None);
+        assert_eq!(sql_type(pairs.data_type()), "STRUCT(value DECIMAL(5,2), count BIGINT)[]");
+        let expected = json!([[{ "value": "1.50", "count": 3 }, { "value": "2.50", "count": 1 }], [null]]);
+        assert_eq!(values(pairs), expected);
+    }
+
+    #[test]
+    fn list_typed_columns_of_no_rows_are_no_values() {
+        let none = ListArray::new_null(Arc::new(Field::new("item", DataType::Int64, true)), 0);
+        assert_eq!(values(none), serde_json::json!([]));
     }
 }

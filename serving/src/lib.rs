@@ -7,7 +7,8 @@
 //! - [`Serving`] holds the stores and the caches; [`router`] is the API over it, [`listen`] and
 //!   [`serve`] put it on a socket;
 //! - `pin` and `read`: one generation per answer, again from the catalog when it was retired;
-//! - `batch_view` and `realtime_view`: the two sides; `page`, `merged` and `top`: their merge;
+//! - `batch_view` and `realtime_view`: the two sides; `page`, `merged` and `top`: their merge, where
+//!   a pane is a window; `runs`: the same where windows are put together from panes;
 //! - `sql`: one read-only SELECT over merged views;
 //! - `routes`: what HTTP adds; [`Failure`] is the one place that turns errors into responses.
 //!
@@ -23,6 +24,7 @@ mod condition;
 mod coverage;
 mod cursor;
 mod failure;
+mod finished;
 mod group_id;
 mod ingest;
 mod json;
@@ -35,6 +37,9 @@ mod pin;
 mod read;
 mod realtime_view;
 mod routes;
+mod runs;
+mod sides;
+mod sorted_files;
 mod sql;
 mod standing;
 mod state;

@@ -1,7 +1,8 @@
-//! All merged rows of a generation as a stream, in no order and without holding the batch view.
+//! All merged rows of a generation as a stream, without holding the batch view.
 //!
-//! A batch view has one row per group, so each of its batches can be merged with the real-time rows
-//! of the same groups and be finished at once; what remains of the real-time view comes last.
+//! Where a pane is a window, a batch view has one row per window, so each of its batches can be
+//! merged with the real-time rows of the same groups and be finished at once, in no order; what
+//! remains of the real-time view comes last. Other windows come from [`Runs`].
 
 use std::sync::Arc;
 
@@ -12,16 +13,74 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::Expr;
 use futures::{Stream, TryStreamExt};
 
+use crate::condition::Condition;
 use crate::failure::Failure;
+use crate::finished::finished;
 use crate::group_id::{GroupId, ids_of};
 use crate::pin::Pinned;
 use crate::realtime_view::RealtimeView;
+use crate::runs::{Runs, Wanted};
 
-/// Real-time rows that are finished at once after the batch view's end.
+/// Real-time rows that are finished at once after the batch view's end, and windows in a run.
 const CHUNK_ROWS: usize = 8192;
 
 /// The merge on its way through the batch view.
-pub(crate) struct Merging {
+pub(crate) enum Merging {
+    Panes(Panes),
+    Windows { runs: Box<Runs>, pinned: Arc<Pinned> },
+}
+
+impl Merging {
+    /// Begins to read what meets the condition, as the real-time rows already do. `narrowed` narrows
+    /// the batch view further, by a filter on groups that the caller applies to the rows again.
+    pub async fn begin(
+        pinned: Arc<Pinned>,
+        realtime: Arc<RealtimeView>,
+        condition: Condition,
+        narrowed: Option<Expr>,
+    ) -> Result<Self, Failure> {
+        let Some(window) = pinned.assembled().cloned() else {
+            let condition = condition.expr(&pinned.plan)?.into_iter().chain(narrowed).reduce(Expr::and);
+            return Ok(Self::Panes(Panes::begin(pinned, realtime, condition).await?));
+        };
+        let wanted = Wanted { condition, narrowed, after: None, at_once: CHUNK_ROWS };
+        let runs = Box::new(Runs::begin(pinned.clone(), realtime, window, wanted).await?);
+        Ok(Self::Windows { runs, pinned })
+    }
+
+    /// The next finished rows; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, Failure> {
+        let (runs, pinned) = match self {
+            Self::Panes(panes) => return panes.next().await,
+            Self::Windows { runs, pinned } => (runs, pinned),
+        };
+        while let Some(run) = runs.next().await? {
+            let merge = runs.merge(&run)?;
+            let windows = merge.windows()?;
+            let order = runs.order(&run, &windows);
+            if !order.is_empty() {
+                return Ok(Some(finished(&pinned.plan, &merge, &windows, &order)?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Rows of the batch view merged so far.
+    pub fn batch_rows(&self) -> usize {
+        match self {
+            Self::Panes(panes) => panes.batch_rows,
+            Self::Windows { runs, .. } => runs.batch_rows(),
+        }
+    }
+
+    /// The rest as a stream.
+    pub fn stream(self) -> impl Stream<Item = Result<RecordBatch, Failure>> {
+        futures::stream::try_unfold(self, async |mut merging| Ok(merging.next().await?.map(|rows| (rows, merging))))
+    }
+}
+
+/// The merge where every group is a row by itself.
+pub(crate) struct Panes {
     pinned: Arc<Pinned>,
     realtime: Arc<RealtimeView>,
     /// Which real-time rows have been merged.
@@ -32,13 +91,8 @@ pub(crate) struct Merging {
     batch_rows: usize,
 }
 
-impl Merging {
-    /// Begins to read; `condition` narrows the batch view, as the real-time rows already are.
-    pub async fn begin(
-        pinned: Arc<Pinned>,
-        realtime: Arc<RealtimeView>,
-        condition: Option<Expr>,
-    ) -> Result<Self, Failure> {
+impl Panes {
+    async fn begin(pinned: Arc<Pinned>, realtime: Arc<RealtimeView>, condition: Option<Expr>) -> Result<Self, Failure> {
         let batch = match &pinned.batch {
             Some(batch) => Some(batch.rows(condition).await?),
             None => None,
@@ -46,8 +100,7 @@ impl Merging {
         Ok(Self { merged: vec![false; realtime.rows.len()], searched: 0, pinned, realtime, batch, batch_rows: 0 })
     }
 
-    /// The next finished rows; `None` at the end.
-    pub async fn next(&mut self) -> Result<Option<RecordBatch>, Failure> {
+    async fn next(&mut self) -> Result<Option<RecordBatch>, Failure> {
         if let Some(stream) = &mut self.batch {
             if let Some(batch) = stream.try_next().await? {
                 self.batch_rows += batch.num_rows();
@@ -56,16 +109,6 @@ impl Merging {
             self.batch = None;
         }
         self.merge_rest()
-    }
-
-    /// Rows of the batch view merged so far.
-    pub fn batch_rows(&self) -> usize {
-        self.batch_rows
-    }
-
-    /// The rest as a stream.
-    pub fn stream(self) -> impl Stream<Item = Result<RecordBatch, Failure>> {
-        futures::stream::try_unfold(self, async |mut merging| Ok(merging.next().await?.map(|rows| (rows, merging))))
     }
 
     fn merge_batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Failure> {

@@ -1,22 +1,28 @@
-//! A page of merged rows, in the order of key and pane.
+//! A page of merged rows, in the order of key and window.
 //!
-//! Both sides give their first groups beyond the cursor; of those two lists the first groups in
-//! order are complete, because each list is complete up to its own end.
+//! Where a pane is a window, both sides give their first groups beyond the cursor; of those two
+//! lists the first groups in order are complete, because each list is complete up to its own end.
+//! Other windows come from [`Runs`].
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use anabranch_shared::merge::Merge;
+use anabranch_shared::view::Window;
+use anabranch_shared::windows::Windows;
 use arrow::array::RecordBatch;
 
 use crate::condition::Condition;
 use crate::failure::Failure;
-use crate::group_id::{GroupId, ids_of};
+use crate::finished::{finished, finished_with_shares};
+use crate::group_id::{GroupId, RowId, ids_of};
 use crate::json::{JsonRow, json_rows};
-use crate::parts::Side;
+use crate::parts::shares;
 use crate::pin::Pinned;
 use crate::realtime_view::RealtimeView;
+use crate::runs::{Runs, Wanted};
+use crate::sides::Sides;
 
 /// With a HAVING that keeps little, a page may take many chunks; then it ends early, with a cursor.
 const MAX_CHUNKS: usize = 16;
@@ -24,7 +30,7 @@ const MAX_CHUNKS: usize = 16;
 /// What to read of a pinned generation.
 pub(crate) struct PageRequest {
     pub condition: Condition,
-    pub after: Option<GroupId>,
+    pub after: Option<RowId>,
     pub limit: usize,
     /// Whether rows carry the share of each side.
     pub parts: bool,
@@ -34,29 +40,110 @@ pub(crate) struct PageRequest {
 #[derive(Debug, Default)]
 pub(crate) struct Page {
     pub rows: Vec<JsonRow>,
-    /// The last group that was looked at, if there are more.
-    pub last: Option<GroupId>,
+    /// The last row that was looked at, if there are more.
+    pub last: Option<RowId>,
     /// Rows merged from each side.
     pub batch_rows: usize,
     pub realtime_rows: usize,
 }
 
 /// Reads a page from the pinned batch view and the rows that were read from the real-time view.
-pub(crate) async fn page(pinned: &Pinned, realtime: &RealtimeView, request: PageRequest) -> Result<Page, Failure> {
+pub(crate) async fn page(
+    pinned: &Arc<Pinned>,
+    realtime: &Arc<RealtimeView>,
+    request: PageRequest,
+) -> Result<Page, Failure> {
+    match pinned.assembled() {
+        Some(window) => page_of_windows(pinned, realtime, window.clone(), request).await,
+        None => page_of_panes(pinned, realtime, request).await,
+    }
+}
+
+async fn page_of_panes(pinned: &Pinned, realtime: &RealtimeView, request: PageRequest) -> Result<Page, Failure> {
     let mut page = Page { last: request.after.clone(), ..Page::default() };
     for _ in 0..MAX_CHUNKS {
         let wanted = request.limit - page.rows.len();
-        let batch = first_rows(pinned, &request.condition, page.last.as_ref(), wanted + 1).await?;
-        let chunk = Chunk::choose(pinned, batch, realtime, page.last.as_ref(), wanted)?;
-        page.batch_rows += chunk.batch.as_ref().map_or(0, RecordBatch::num_rows);
-        page.realtime_rows += chunk.groups.iter().map(|group| realtime.of(group).count()).sum::<usize>();
-        page.rows.extend(chunk.rows(pinned, realtime, request.parts)?);
-        page.last = chunk.groups.last().filter(|_| chunk.more).cloned();
+        let after = page.last.as_ref().map(RowId::group);
+        let batch = first_rows(pinned, &request.condition, after.as_ref(), wanted + 1).await?;
+        let chunk = Chunk::choose(pinned, batch, realtime, after.as_ref(), wanted)?;
+        page.batch_rows += chunk.sides.batch_rows();
+        page.realtime_rows += chunk.sides.recent.len();
+        let merge = chunk.sides.merged(&pinned.plan, realtime)?;
+        let windows = merge.windows()?;
+        let order = windows.order();
+        let looked_at = LookedAt { pinned, realtime, sides: &chunk.sides, merge: &merge, windows: &windows };
+        page.rows.extend(looked_at.rows(&order, request.parts)?);
+        page.last = order.last().filter(|_| chunk.more).map(|window| looked_at.id(*window));
         if page.last.is_none() || page.rows.len() == request.limit {
             break;
         }
     }
     Ok(page)
+}
+
+async fn page_of_windows(
+    pinned: &Arc<Pinned>,
+    realtime: &Arc<RealtimeView>,
+    window: Window,
+    request: PageRequest,
+) -> Result<Page, Failure> {
+    let PageRequest { condition, after, limit, parts } = request;
+    let wanted = Wanted { condition, narrowed: None, after, at_once: limit + 1 };
+    let mut runs = Runs::begin(pinned.clone(), realtime.clone(), window, wanted).await?;
+    let mut page = Page::default();
+    while let Some(run) = runs.next().await? {
+        let merge = runs.merge(&run)?;
+        let windows = merge.windows()?;
+        let order = runs.order(&run, &windows);
+        let looked_at = LookedAt { pinned, realtime, sides: &run.sides, merge: &merge, windows: &windows };
+        let is_full = page.take(&looked_at, &order, limit, parts)?;
+        (page.batch_rows, page.realtime_rows) = (runs.batch_rows(), runs.realtime_rows());
+        if is_full {
+            return Ok(page);
+        }
+    }
+    page.last = None;
+    Ok(page)
+}
+
+impl Page {
+    /// Adds rows up to `limit`; true if there is a window beyond.
+    fn take(&mut self, from: &LookedAt<'_>, order: &[u32], limit: usize, parts: bool) -> Result<bool, Failure> {
+        let mut rest = order;
+        while !rest.is_empty() {
+            if self.rows.len() == limit {
+                return Ok(true);
+            }
+            let (next, beyond) = rest.split_at(rest.len().min(limit - self.rows.len()));
+            self.rows.extend(from.rows(next, parts)?);
+            self.last = next.last().map(|window| from.id(*window));
+            rest = beyond;
+        }
+        Ok(false)
+    }
+}
+
+/// Windows that rows are made of, with what they come from.
+struct LookedAt<'a> {
+    pinned: &'a Pinned,
+    realtime: &'a RealtimeView,
+    sides: &'a Sides,
+    merge: &'a Merge,
+    windows: &'a Windows<'a>,
+}
+
+impl LookedAt<'_> {
+    fn rows(&self, order: &[u32], parts: bool) -> Result<Vec<JsonRow>, Failure> {
+        if !parts {
+            return json_rows(&finished(&self.pinned.plan, self.merge, self.windows, order)?);
+        }
+        let shares = shares(self.pinned, self.realtime, self.sides, self.windows, order)?;
+        finished_with_shares(self.pinned, self.merge, self.windows, order, shares)
+    }
+
+    fn id(&self, window: u32) -> RowId {
+        RowId::new(self.windows.keys[window as usize], self.windows.bounds[window as usize])
+    }
 }
 
 async fn first_rows(
@@ -71,8 +158,7 @@ async fn first_rows(
 
 /// Consecutive groups with all that both sides have of them.
 struct Chunk {
-    groups: Vec<GroupId>,
-    batch: Option<RecordBatch>,
+    sides: Sides,
     more: bool,
 }
 
@@ -90,55 +176,9 @@ impl Chunk {
         let recent = realtime.groups.range((start, Bound::Unbounded)).map(|(group, _)| group).take(wanted + 1);
         let candidates: BTreeSet<&GroupId> = ids.iter().chain(recent).collect();
         let more = candidates.len() > wanted;
-        let groups: Vec<GroupId> = candidates.into_iter().take(wanted).cloned().collect();
-        let rows = groups.last().map_or(0, |last| ids.partition_point(|id| id <= last));
-        Ok(Self { groups, batch: batch.map(|batch| batch.slice(0, rows)), more })
-    }
-
-    fn rows(&self, pinned: &Pinned, realtime: &RealtimeView, parts: bool) -> Result<Vec<JsonRow>, Failure> {
-        let mut merge = Merge::new(pinned.plan.clone());
-        if let Some(batch) = &self.batch {
-            merge.add_batch(batch)?;
-        }
-        for row in self.groups.iter().flat_map(|group| realtime.of(group)) {
-            merge.add_rows(std::slice::from_ref(row))?;
-        }
-        if parts { self.rows_with_parts(pinned, realtime, &merge) } else { json_rows(&merge.finish()?.rows) }
-    }
-
-    fn rows_with_parts(
-        &self,
-        pinned: &Pinned,
-        realtime: &RealtimeView,
-        merge: &Merge,
-    ) -> Result<Vec<JsonRow>, Failure> {
-        let mut batch = match &self.batch {
-            Some(batch) => Some(Side::batch(&pinned.unfiltered, batch)?),
-            None => None,
-        };
-        let mut recent = Side::realtime(&pinned.unfiltered, realtime, &self.groups)?;
-        let mut rows = Vec::new();
-        for (group, row) in self.finished_by_group(pinned, merge)? {
-            let Some(mut row) = row else { continue };
-            row.insert("_batch".to_owned(), batch.as_mut().map(|batch| batch.values(group)).unwrap_or_default());
-            row.insert("_realtime".to_owned(), recent.values(group));
-            rows.push(row);
-        }
-        Ok(rows)
-    }
-
-    /// The row of each group, where HAVING keeps it. A finished answer does not say which groups
-    /// HAVING removed, so a view with one finishes its groups singly.
-    fn finished_by_group(&self, pinned: &Pinned, merge: &Merge) -> Result<Vec<(&GroupId, Option<JsonRow>)>, Failure> {
-        if Arc::ptr_eq(&pinned.plan, &pinned.unfiltered) {
-            let rows = json_rows(&merge.finish()?.rows)?;
-            return Ok(self.groups.iter().zip(rows.into_iter().map(Some)).collect());
-        }
-        let single = |(group, states): (_, _)| {
-            let mut merge = Merge::new(pinned.plan.clone());
-            merge.add_rows(&[states])?;
-            Ok((group, json_rows(&merge.finish()?.rows)?.pop()))
-        };
-        self.groups.iter().zip(merge.states()).map(single).collect()
+        let groups: Vec<&GroupId> = candidates.into_iter().take(wanted).collect();
+        let rows = groups.last().map_or(0, |last| ids.partition_point(|id| id <= *last));
+        let recent = groups.into_iter().filter_map(|group| realtime.groups.get(group)).flatten().copied().collect();
+        Ok(Self { sides: Sides { batch: batch.iter().map(|batch| batch.slice(0, rows)).collect(), recent }, more })
     }
 }

@@ -1,21 +1,23 @@
 //! The share that each side has in a merged row: its own states, finished alone.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anabranch_shared::merge::Merge;
 use anabranch_shared::project::Definition;
-use anabranch_shared::view::{Role, ViewPlan};
-use arrow::array::RecordBatch;
+use anabranch_shared::view::{Bounds, Role, ViewPlan};
+use anabranch_shared::windows::Windows;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::group_id::GroupId;
+use crate::finished::Chosen;
 use crate::json::{JsonRow, json_rows};
+use crate::pin::Pinned;
 use crate::realtime_view::RealtimeView;
+use crate::sides::Sides;
 
 /// The same view with a HAVING that holds for every group. It is not taken away: the aggregates in
 /// it are part of the stored states.
@@ -40,37 +42,53 @@ fn always_having(sql: &str) -> Option<String> {
     Some(statements[0].to_string())
 }
 
-/// The groups of one side.
-pub(crate) struct Side(HashMap<GroupId, JsonRow>);
+/// What the batch view and the real-time view have of each window; null where a side has nothing.
+pub(crate) type Shares = Vec<(Value, Value)>;
 
-impl Side {
-    /// The groups of these rows of the batch view.
-    pub fn batch(unfiltered: &Arc<ViewPlan>, rows: &RecordBatch) -> Result<Self, Failure> {
-        let mut merge = Merge::new(unfiltered.clone());
-        merge.add_batch(rows)?;
-        Self::finish(unfiltered, &merge)
-    }
+/// The shares in the windows that `order` names; `sides` has all panes of them.
+pub(crate) fn shares(
+    pinned: &Pinned,
+    realtime: &RealtimeView,
+    sides: &Sides,
+    windows: &Windows<'_>,
+    order: &[u32],
+) -> Result<Shares, Failure> {
+    let plan = &pinned.unfiltered;
+    let batch = share(plan, &sides.batch_alone(plan)?, windows, order)?;
+    let recent = share(plan, &sides.realtime_alone(plan, realtime)?, windows, order)?;
+    Ok(batch.into_iter().zip(recent).collect())
+}
 
-    /// These groups, as the real-time view alone has them.
-    pub fn realtime(unfiltered: &Arc<ViewPlan>, view: &RealtimeView, groups: &[GroupId]) -> Result<Self, Failure> {
-        let mut merge = Merge::new(unfiltered.clone());
-        for row in groups.iter().flat_map(|group| view.of(group)) {
-            merge.add_rows(std::slice::from_ref(row))?;
+/// The finished values of what one side has of each window.
+fn share(plan: &ViewPlan, side: &Merge, windows: &Windows<'_>, order: &[u32]) -> Result<Vec<Value>, Failure> {
+    let own = side.windows()?;
+    let mut chosen = Chosen::empty(plan, windows, order);
+    let whole: Vec<(&[u8], Bounds)> = chosen.keys.iter().copied().zip(chosen.bounds.iter().copied()).collect();
+    let mut present = BTreeSet::new();
+    for window in 0..own.len() {
+        if let Some(index) = place(plan, &whole, (own.keys[window], own.bounds[window])) {
+            chosen.add(index, &own, window)?;
+            present.insert(index as u32);
         }
-        Self::finish(unfiltered, &merge)
     }
+    let mut values = vec![Value::Null; order.len()];
+    let rows = json_rows(&chosen.finish(plan, present.iter().copied().collect())?)?;
+    for (index, row) in present.into_iter().zip(rows) {
+        values[index as usize] = Value::Object(values_of(plan, row));
+    }
+    Ok(values)
+}
 
-    fn finish(plan: &ViewPlan, merge: &Merge) -> Result<Self, Failure> {
-        let groups = merge.groups();
-        let ids = groups.order().into_iter().map(|group| GroupId::new(groups.pane(group), groups.key(group)));
-        let rows = json_rows(&merge.finish()?.rows)?.into_iter().map(|row| values_of(plan, row));
-        Ok(Self(ids.zip(rows).collect()))
+/// The index of the window that a side's window is a share of, among whole windows in order. A
+/// session of one side lies within the session that it is merged into.
+fn place(plan: &ViewPlan, whole: &[(&[u8], Bounds)], (key, bounds): (&[u8], Bounds)) -> Option<usize> {
+    if plan.sessions().is_none() {
+        return whole.binary_search(&(key, bounds)).ok();
     }
-
-    /// The finished values of a group; null if this side does not have it.
-    pub fn values(&mut self, group: &GroupId) -> Value {
-        self.0.remove(group).map_or(Value::Null, Value::Object)
-    }
+    let begun = whole.partition_point(|(of, (start, _))| (*of, *start) <= (key, bounds.0));
+    let index = begun.checked_sub(1)?;
+    let (of, (_, end)) = whole[index];
+    (of == key && bounds.1 <= end).then_some(index)
 }
 
 /// The value columns of a finished row.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anabranch_shared::catalog::{GenerationRecord, ViewGenerations};
 use anabranch_shared::position::Generation;
 use anabranch_shared::project::Definition;
-use anabranch_shared::view::ViewPlan;
+use anabranch_shared::view::{ViewPlan, Window};
 use tokio::sync::OnceCell;
 
 use crate::batch_view::BatchView;
@@ -23,6 +23,13 @@ pub(crate) struct Pinned {
     pub unfiltered: Arc<ViewPlan>,
     /// None where the real-time view starts at the beginning.
     pub batch: Option<BatchView>,
+}
+
+impl Pinned {
+    /// The view's window, if it has to be put together from panes.
+    pub fn assembled(&self) -> Option<&Window> {
+        self.plan.window.as_ref().map(|column| &column.window).filter(|window| !window.is_pane())
+    }
 }
 
 type PinCell = Arc<OnceCell<Arc<Pinned>>>;

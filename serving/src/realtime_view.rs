@@ -29,11 +29,6 @@ impl RealtimeView {
         }
         Self { standing, rows, groups }
     }
-
-    /// The rows of a group.
-    pub fn of<'a>(&'a self, group: &GroupId) -> impl Iterator<Item = &'a StateRow> + use<'a> {
-        self.groups.get(group).into_iter().flatten().map(|index| &self.rows[*index])
-    }
 }
 
 impl Serving {

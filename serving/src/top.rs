@@ -10,10 +10,15 @@ use crate::state::names;
 
 /// Index of the output column `name`.
 pub(crate) fn column(plan: &ViewPlan, name: &str) -> Result<usize, Failure> {
-    plan.output.iter().position(|column| column.name == name).ok_or_else(|| {
-        let help = format!("the view's columns are {}", names(plan.output.iter().map(|column| &column.name)));
-        Failure::bad(format!("there is no column '{name}'"), help)
-    })
+    let ordered: Vec<_> = plan.output.iter().filter(|column| !column.data_type.is_nested()).collect();
+    let help = || format!("the columns to order by are {}", names(ordered.iter().map(|column| &column.name)));
+    match plan.output.iter().position(|column| column.name == name) {
+        Some(index) if plan.output[index].data_type.is_nested() => {
+            Err(Failure::bad(format!("the values of column '{name}' are lists and have no order"), help()))
+        }
+        Some(index) => Ok(index),
+        None => Err(Failure::bad(format!("there is no column '{name}'"), help())),
+    }
 }
 
 /// The first `n` rows by column `by`, largest first, NULL last; ties in the order of keys and time,

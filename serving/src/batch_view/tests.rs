@@ -8,10 +8,12 @@ use arrow::array::{ArrayRef, BinaryArray, StringArray, TimestampMicrosecondArray
 use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use deltalake::DeltaTable;
+use futures::TryStreamExt;
 use parquet::file::properties::WriterProperties;
 
 use super::*;
 use crate::condition::{Condition, key_value};
+use crate::group_id::ids_of;
 
 const USERS: i64 = 20_000;
 const MINUTES: i64 = 10;
@@ -19,7 +21,7 @@ const ROWS: usize = (USERS * MINUTES) as usize;
 const GROUP_ROWS: usize = 10_000;
 const PAGE_ROWS: usize = 1_000;
 
-fn plan() -> ViewPlan {
+fn plan(window: &str) -> ViewPlan {
     let columns = [("user_id", "VARCHAR"), ("ts", "TIMESTAMP NOT NULL")];
     let source = Source {
         name: "orders".into(),
@@ -31,26 +33,34 @@ fn plan() -> ViewPlan {
         key: vec!["user_id".into()],
         columns: columns.iter().map(|(name, kind)| Column::parse(name, kind).unwrap()).collect(),
     };
-    let sql =
-        "SELECT user_id, window_start, count(*) AS n FROM orders GROUP BY user_id, tumble(ts, INTERVAL '1 minute')";
-    ViewPlan::parse("view.sql", sql, &BTreeMap::from([("orders".into(), source)])).unwrap()
+    let sql = format!("SELECT user_id, window_start, count(*) AS n FROM orders GROUP BY user_id, {window}");
+    ViewPlan::parse("view.sql", &sql, &BTreeMap::from([("orders".into(), source)])).unwrap()
 }
 
 fn user(number: i64) -> String {
     format!("user-{number:06}")
 }
 
-/// Every user in every minute, sorted, in row groups of 10,000 rows.
-async fn view(folder: &Path, plan: &ViewPlan) -> BatchView {
+/// Every user in every minute, sorted, in row groups of 10,000 rows, and in a file for each range of
+/// users: its first and the one after its last. The states of sessions are not theirs, which matters to nobody who does not read them.
+async fn view(folder: &Path, plan: &ViewPlan, files: &[(i64, i64)]) -> BatchView {
+    for (first, end) in files {
+        write(folder, rows(plan, *first..*end)).await;
+    }
+    BatchView::open(&session(), folder).await.unwrap()
+}
+
+fn rows(plan: &ViewPlan, users: std::ops::Range<i64>) -> RecordBatch {
     let (users, minutes): (Vec<_>, Vec<_>) =
-        (0..USERS).flat_map(|number| (0..MINUTES).map(move |minute| (user(number), minute * 60_000_000))).unzip();
+        users.flat_map(|number| (0..MINUTES).map(move |minute| (user(number), minute * 60_000_000))).unzip();
     let once = [&[1u8][..], &1u64.to_le_bytes()].concat();
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from(users)),
-        Arc::new(TimestampMicrosecondArray::from(minutes)),
-        Arc::new(BinaryArray::from_iter_values(std::iter::repeat_n(&once, ROWS))),
-    ];
-    let rows = RecordBatch::try_new(plan.batch_view_schema(), columns).unwrap();
+    let states = BinaryArray::from_iter_values(std::iter::repeat_n(&once, users.len()));
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(StringArray::from(users)), Arc::new(TimestampMicrosecondArray::from(minutes)), Arc::new(states)];
+    RecordBatch::try_new(plan.batch_view_schema(), columns).unwrap()
+}
+
+async fn write(folder: &Path, rows: RecordBatch) {
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
@@ -59,7 +69,6 @@ async fn view(folder: &Path, plan: &ViewPlan) -> BatchView {
     let url = deltalake::ensure_table_uri(folder.to_str().unwrap()).unwrap();
     let table = DeltaTable::try_from_url(url).await.unwrap();
     table.write([rows]).with_writer_properties(properties).await.unwrap();
-    BatchView::open(&session(), folder).await.unwrap()
 }
 
 /// What a scan did, summed over the plan.
@@ -101,8 +110,8 @@ fn add_metrics(plan: &dyn ExecutionPlan, scan: &mut Scan) {
 
 #[tokio::test]
 async fn a_look_up_reads_one_row_group_and_a_page_a_part() {
-    let (folder, plan) = (tempfile::tempdir().unwrap(), plan());
-    let view = view(folder.path(), &plan).await;
+    let (folder, plan) = (tempfile::tempdir().unwrap(), plan("tumble(ts, INTERVAL '1 minute')"));
+    let view = view(folder.path(), &plan, &[(0, USERS)]).await;
     let key = (0, key_value(Some(&user(12_345)), &plan.keys[0].data_type).unwrap());
 
     let whole = scan(view.frame(None).unwrap()).await;
@@ -123,4 +132,43 @@ async fn a_look_up_reads_one_row_group_and_a_page_a_part() {
     let page = scan(view.first(&plan, None, Some(&after), 1001).unwrap()).await;
     println!("page {page:?}");
     assert_eq!((page.rows, page.groups_pruned >= 12), (1001, true), "all before the cursor is pruned: {page:?}");
+}
+
+/// Files as they come from the log of the table, which is in no order of their rows.
+#[tokio::test]
+async fn rows_come_sorted_from_many_files_and_a_look_up_opens_one() {
+    let (folder, plan) = (tempfile::tempdir().unwrap(), plan("session(ts, INTERVAL '1 minute')"));
+    let view = view(folder.path(), &plan, &[(10_000, 14_000), (0, 10_000), (18_500, USERS), (14_000, 18_500)]).await;
+    let (mut all, mut ids) = (view.sorted_rows(&plan, None, &Span::default()).await.unwrap(), Vec::new());
+    while let Some(rows) = all.try_next().await.unwrap() {
+        ids.extend(ids_of(&plan, &rows).unwrap());
+    }
+    assert!(ids.len() == ROWS && ids.is_sorted_by(|a, b| a < b));
+
+    let key = (0, key_value(Some(&user(12_345)), &plan.keys[0].data_type).unwrap());
+    let of_user = Condition { keys: vec![key], from: Some(60_000_000), to: Some(120_000_000) };
+    let key = of_user.whole_key(&plan).unwrap().unwrap();
+    let [first, last] = [i64::MIN, i64::MAX].map(|pane| Some(GroupId::new(Pane(pane), &key)));
+    let condition = of_user.expr(&plan).unwrap();
+    let mut frames = view.files.frames(&plan, condition.clone(), &Span { first, last }).await.unwrap();
+    let one = scan(frames.remove(0)).await;
+    println!("look-up by key {one:?}");
+    assert_eq!((frames.len(), one.rows, one.groups_read, one.groups_pruned), (0, MINUTES as usize, 1, 3), "{one:?}");
+    assert!(one.decoded_in_vain < 2 * PAGE_ROWS, "pages are pruned, too: {one:?}");
+
+    let of = |number: i64| {
+        let key = [key_value(Some(&user(number)), &plan.keys[0].data_type).unwrap()];
+        GroupId::new(Pane(0), anabranch_shared::key::encode(&key, 1).unwrap().get(0))
+    };
+    let files = async |first: Option<i64>, last: Option<i64>| {
+        view.files.frames(&plan, None, &Span { first: first.map(of), last: last.map(of) }).await.unwrap().len()
+    };
+    assert_eq!(files(None, None).await, 4);
+    assert_eq!(
+        (files(Some(14_000), None).await, files(Some(13_999), None).await),
+        (2, 3),
+        "a file's first row is known"
+    );
+    assert_eq!((files(None, Some(10_000)).await, files(None, Some(9_999)).await), (2, 1));
+    assert_eq!(files(Some(19_999), Some(19_999)).await, 1);
 }

@@ -6,6 +6,7 @@ mod operations;
 mod params;
 mod rows;
 mod views;
+mod window;
 mod write;
 
 use std::sync::Arc;

@@ -61,8 +61,8 @@ impl RowsRequest {
 
     async fn read(&self, serving: &Serving, pinned: Arc<Pinned>) -> Result<(Standing, RowsAnswer), Failure> {
         let condition = self.condition.clone().condition(&pinned.plan)?;
-        let after = self.cursor.as_ref().map(|cursor| cursor.group(&pinned.plan)).transpose()?;
-        let realtime = serving.realtime(&pinned, &condition).await?;
+        let after = self.cursor.as_ref().map(|cursor| cursor.row(&pinned.plan)).transpose()?;
+        let realtime = Arc::new(serving.realtime(&pinned, &condition).await?);
         let request = PageRequest { condition, after, limit: self.limit, parts: self.parts };
         let page = page(&pinned, &realtime, request).await?;
         let answer = RowsAnswer {
@@ -72,7 +72,7 @@ impl RowsRequest {
             rows: page.rows,
             cursor: page.last.map(|last| Cursor::new(pinned.record.generation, &last).to_string()),
         };
-        Ok((realtime.standing, answer))
+        Ok((realtime.standing.clone(), answer))
     }
 }
 
@@ -112,7 +112,7 @@ impl TopRequest {
         let by = top::column(&plan, &self.by)?;
         let condition = self.condition.clone().condition(&plan)?;
         let realtime = Arc::new(serving.realtime(&pinned, &condition).await?);
-        let mut merging = Merging::begin(pinned.clone(), realtime.clone(), condition.expr(&plan)?).await?;
+        let mut merging = Merging::begin(pinned.clone(), realtime.clone(), condition, None).await?;
         let rows = json_rows(&top::top(&plan, &mut merging, by, self.n).await?)?;
         let answer = RowsAnswer {
             coverage: Coverage::new(&pinned, &realtime.standing),

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use futures::future::try_join_all;
 use serde_json::{Map, Value, json};
 
+use super::window::window;
 use crate::coverage::Coverage;
 use crate::failure::Failure;
 use crate::json::sql_type;
@@ -52,7 +53,7 @@ pub(super) async fn detail(
         let pinned = serving.pin(&view, None).await?;
         let standing = serving.standing(&pinned.record).await?;
         extend(&mut detail, coverage(&pinned, &standing)?);
-        extend(&mut detail, definition(&pinned.plan));
+        extend(&mut detail, definition(&pinned.plan)?);
         extend(&mut detail, progress(&standing)?);
     }
     Ok(Json(detail))
@@ -85,25 +86,25 @@ fn coverage(pinned: &Pinned, standing: &Standing) -> Result<Value, Failure> {
     serde_json::to_value(Coverage::new(pinned, standing)).map_err(Failure::internal)
 }
 
-fn definition(plan: &ViewPlan) -> Value {
+fn definition(plan: &ViewPlan) -> Result<Value, Failure> {
     let column = |column: &anabranch_shared::view::OutputColumn| json!({ "name": column.name, "type": sql_type(&column.data_type), "role": role(column.role) });
     let aggregate = |aggregate: &anabranch_shared::view::AggregateColumn| {
         json!({
             "function": aggregate.function.name(),
-            "arguments": aggregate.args.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "arguments": aggregate.args[..aggregate.types.len()].iter().map(ToString::to_string).collect::<Vec<_>>(),
             "equality": aggregate.bound.class(),
         })
     };
-    json!({
+    Ok(json!({
         "sql": plan.definition.sql,
         "source": plan.definition.source.name,
         "references": plan.definition.references,
         "fingerprint": plan.fingerprint,
-        "window": plan.window.as_ref().map(|window| &window.window),
+        "window": plan.window.as_ref().map(|column| window(&column.window)).transpose()?,
         "columns": plan.output.iter().map(column).collect::<Vec<_>>(),
         "aggregates": plan.aggregates.iter().map(aggregate).collect::<Vec<_>>(),
         "equality": plan.class(),
-    })
+    }))
 }
 
 fn role(role: Role) -> &'static str {

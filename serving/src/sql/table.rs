@@ -6,17 +6,18 @@ use anabranch_shared::view::{PANE_COLUMN, Role, ViewPlan};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Result as DataFusionResult;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result as DataFusionResult, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::TryStreamExt;
 
 use crate::batch_view::batch_column;
+use crate::condition::Condition;
 use crate::merged::Merging;
 use crate::pin::Pinned;
 use crate::realtime_view::RealtimeView;
@@ -33,6 +34,11 @@ impl MergedTable {
     pub fn new(pinned: Arc<Pinned>, realtime: RealtimeView) -> Self {
         Self { schema: pinned.plan.output_schema(), pinned, realtime: Arc::new(realtime) }
     }
+
+    /// [`starts`], where windows are put together; where they are panes, [`on_groups`] has them.
+    fn starts(&self, filter: &Expr) -> Option<Condition> {
+        self.pinned.assembled().and_then(|_| starts(&self.pinned.plan, filter))
+    }
 }
 
 #[async_trait]
@@ -48,10 +54,11 @@ impl TableProvider for MergedTable {
     /// A filter on keys and windows spares reading the batch view; it is inexact, because the
     /// real-time rows are not filtered here.
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
-        let pushed = |filter: &&Expr| match on_groups(&self.pinned.plan, filter) {
-            Some(_) => TableProviderFilterPushDown::Inexact,
-            None => TableProviderFilterPushDown::Unsupported,
-        };
+        let pushed =
+            |filter: &&Expr| match on_groups(&self.pinned.plan, filter).is_some() || self.starts(filter).is_some() {
+                true => TableProviderFilterPushDown::Inexact,
+                false => TableProviderFilterPushDown::Unsupported,
+            };
         Ok(filters.iter().map(pushed).collect())
     }
 
@@ -62,17 +69,53 @@ impl TableProvider for MergedTable {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let condition = conjunction(filters.iter().filter_map(|filter| on_groups(&self.pinned.plan, filter)));
-        let scan = MergedScan { table: self.clone(), condition };
+        let plan = &self.pinned.plan;
+        let narrowed = conjunction(filters.iter().filter_map(|filter| on_groups(plan, filter)));
+        let starts = filters.iter().filter_map(|filter| self.starts(filter));
+        let condition = starts.fold(Condition::default(), Condition::and_starts_of);
+        let scan = MergedScan { table: self.clone(), condition, narrowed };
         let partitions: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(scan)];
         Ok(Arc::new(StreamingTableExec::try_new(self.schema.clone(), partitions, projection, [], false, None)?))
     }
 }
 
-/// The filter over the batch view's columns, if it is about keys and windows alone.
+/// The range of window starts that a comparison of the start with a value keeps.
+fn starts(plan: &ViewPlan, filter: &Expr) -> Option<Condition> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return None };
+    let (op, time) = match (is_start(plan, left), is_start(plan, right)) {
+        (true, false) => (*op, time(right)?),
+        (false, true) => (op.swap()?, time(left)?),
+        _ => return None,
+    };
+    let next = time.checked_add(1);
+    let (from, to) = match op {
+        Operator::Eq => (Some(time), next),
+        Operator::GtEq => (Some(time), None),
+        Operator::Gt => (next, None),
+        Operator::Lt => (None, Some(time)),
+        Operator::LtEq => (None, next),
+        _ => return None,
+    };
+    Some(Condition { keys: Vec::new(), from, to })
+}
+
+fn is_start(plan: &ViewPlan, expr: &Expr) -> bool {
+    let Expr::Column(column) = expr else { return false };
+    plan.output.iter().any(|output| output.name == column.name && output.role == Role::WindowStart)
+}
+
+fn time(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Literal(ScalarValue::TimestampMicrosecond(time, None), _) => *time,
+        _ => None,
+    }
+}
+
+/// The filter over the batch view's columns, if it is about keys and panes alone.
 ///
 /// Dropping a group from one side only is safe: the filter is the same for both sides of a group,
-/// so what is left of it is filtered out above.
+/// so what is left of it is filtered out above. A pane that is only a part of windows is never
+/// dropped here, for they are not filtered as it is.
 fn on_groups(plan: &ViewPlan, filter: &Expr) -> Option<Expr> {
     let mut on_groups = !filter.is_volatile();
     let renamed = filter.clone().transform_down(|node| match &node {
@@ -96,15 +139,16 @@ fn on_groups(plan: &ViewPlan, filter: &Expr) -> Option<Expr> {
 fn group_column<'a>(plan: &'a ViewPlan, output: &str) -> Option<&'a str> {
     match plan.output.iter().find(|column| column.name == output)?.role {
         Role::Key(key) => Some(&plan.keys[key].name),
-        Role::WindowStart => Some(PANE_COLUMN),
-        Role::WindowEnd | Role::Value => None,
+        Role::WindowStart if plan.window.as_ref().is_some_and(|column| column.window.is_pane()) => Some(PANE_COLUMN),
+        Role::WindowStart | Role::WindowEnd | Role::Value => None,
     }
 }
 
 #[derive(Debug)]
 struct MergedScan {
     table: MergedTable,
-    condition: Option<Expr>,
+    condition: Condition,
+    narrowed: Option<Expr>,
 }
 
 impl PartitionStream for MergedScan {
@@ -114,7 +158,7 @@ impl PartitionStream for MergedScan {
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let MergedTable { pinned, realtime, schema } = self.table.clone();
-        let merging = Merging::begin(pinned, realtime, self.condition.clone());
+        let merging = Merging::begin(pinned, realtime, self.condition.clone(), self.narrowed.clone());
         let rows = futures::stream::once(merging).map_ok(Merging::stream).try_flatten().map_err(Into::into);
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }

@@ -47,6 +47,7 @@ async fn a_view_tells_all_about_itself() {
     assert_eq!(view["columns"][1]["role"], "window_start");
     assert_eq!(view["columns"][4], json!({ "name": "spent", "type": "DECIMAL(28,2)", "role": "value" }));
     assert_eq!(view["aggregates"][1]["function"], "sum");
+    assert_eq!(view["window"], json!({ "kind": "tumble", "size": "1 minute", "size_us": 60_000_000 }));
     assert_eq!((&view["cut"], &view["applied"]), (&json!({ "0": 1 }), &offsets([4, 0])));
     assert_eq!((&view["lag"], &view["lag_events"]), (&json!(1), &offsets([1, 0])));
     let outcomes = json!({ "applied": 1, "late": 1, "far_future": 0, "rejected": 1 });

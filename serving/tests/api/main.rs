@@ -8,4 +8,5 @@ mod paging;
 mod rows;
 mod sql;
 mod swap;
+mod windows;
 mod world;

@@ -227,10 +227,10 @@ fn batch_rows(plan: &ViewPlan, groups: &Groups) -> RecordBatch {
     if plan.window.is_some() {
         columns.push(Arc::new(rows.iter().map(|row| Some(row.pane.0)).collect::<TimestampMicrosecondArray>()));
     }
-    let aggregates = plan.aggregates.len();
-    let states: Vec<Vec<&[u8]>> = rows.iter().map(|row| row::split(&row.states, aggregates).unwrap()).collect();
-    for aggregate in 0..aggregates {
-        columns.push(Arc::new(BinaryArray::from_iter_values(states.iter().map(|row| row[aggregate]))));
+    let columns_of_states = plan.states.len();
+    let states: Vec<Vec<&[u8]>> = rows.iter().map(|row| row::split(&row.states, columns_of_states).unwrap()).collect();
+    for column in 0..columns_of_states {
+        columns.push(Arc::new(BinaryArray::from_iter_values(states.iter().map(|row| row[column]))));
     }
     RecordBatch::try_new(plan.batch_view_schema(), columns).unwrap()
 }
