@@ -54,11 +54,13 @@ impl TableProvider for MergedTable {
     /// A filter on keys and windows spares reading the batch view; it is inexact, because the
     /// real-time rows are not filtered here.
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
-        let pushed =
-            |filter: &&Expr| match on_groups(&self.pinned.plan, filter).is_some() || self.starts(filter).is_some() {
-                true => TableProviderFilterPushDown::Inexact,
-                false => TableProviderFilterPushDown::Unsupported,
-            };
+        let pushed = |filter: &&Expr| {
+            if on_groups(&self.pinned.plan, filter).is_some() || self.starts(filter).is_some() {
+                TableProviderFilterPushDown::Inexact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
         Ok(filters.iter().map(pushed).collect())
     }
 
