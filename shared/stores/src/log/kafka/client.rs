@@ -18,6 +18,7 @@ pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// How long a new topic may take to get its leaders.
 const CREATE_LIMIT: Duration = Duration::from_secs(30);
 const CREATE_POLL: Duration = Duration::from_millis(50);
+const ELECTION_POLL: Duration = Duration::from_millis(50);
 const REFUSED: &str = "no broker answered within 5 s; is Kafka running? (see infra/README.md)";
 
 /// The cluster, and a client to ask it things.
@@ -144,11 +145,16 @@ impl Cluster {
     }
 
     /// The retained range; its end is the last stable offset, up to which a reader gets (see [`config`]).
+    /// Waits for a leader that is only just being elected.
     pub(super) fn watermarks(&self, topic: &str, partition: Partition) -> Result<Bounds, LogError> {
-        match self.client().fetch_watermarks(topic, partition.0 as i32, ANSWER_LIMIT) {
-            Ok((start, end)) => Ok(Bounds { start: Offset(start as u64), end: Offset(end as u64) }),
-            Err(error) if is_unknown_topic(&error) => Err(self.unknown_topic(topic)),
-            Err(error) => Err(self.unavailable(error)),
+        let deadline = Instant::now() + ANSWER_LIMIT;
+        loop {
+            match self.client().fetch_watermarks(topic, partition.0 as i32, ANSWER_LIMIT) {
+                Ok((start, end)) => return Ok(Bounds { start: Offset(start as u64), end: Offset(end as u64) }),
+                Err(error) if is_unknown_topic(&error) => return Err(self.unknown_topic(topic)),
+                Err(error) if is_election(&error) && Instant::now() < deadline => std::thread::sleep(ELECTION_POLL),
+                Err(error) => return Err(self.unavailable(error)),
+            }
         }
     }
 
@@ -172,6 +178,14 @@ impl Cluster {
 pub(super) fn is_unknown_topic(error: &KafkaError) -> bool {
     let unknown = [RDKafkaErrorCode::UnknownTopicOrPartition, RDKafkaErrorCode::UnknownTopic];
     error.rdkafka_error_code().is_some_and(|code| unknown.contains(&code))
+}
+
+/// Whether a partition has another leader than the one that was asked, or none for the moment: the
+/// brokers' own clients ask again.
+fn is_election(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::*;
+    let transient = [NotLeaderForPartition, LeaderNotAvailable, FencedLeaderEpoch, UnknownLeaderEpoch];
+    error.rdkafka_error_code().is_some_and(|code| transient.contains(&code))
 }
 
 fn config(brokers: &str) -> ClientConfig {
