@@ -70,6 +70,7 @@ impl Story {
                     continue;
                 }
                 "rows" => Expected::Rows(body.lines().map(str::to_owned).collect()),
+                "refused" | "fails" if rest.is_empty() => panic!("{name}: {kind} for what reason?"),
                 "refused" => Expected::Refused(rest),
                 "fails" => Expected::Fails(rest),
                 other => panic!("{name}: what is '{other}'?"),

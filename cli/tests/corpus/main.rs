@@ -4,7 +4,7 @@
 //! bytes, and the rows that the case states.
 //!
 //! A file in `cases/` is a story: a source as in `anabranch.toml`, references, its events by partition, and
-//! views with the rows that they must have. `BLESS=1` prints what a view without rows gives.
+//! views with the rows that they must have. `CASE=words` runs those whose story and name have the words.
 
 mod case;
 mod log;

@@ -20,7 +20,7 @@ use datafusion::prelude::DataFrame;
 use crate::case::{Expected, Story};
 use crate::log::{StoryArchive, StoryLog};
 
-/// A batch view beside its groups' encoded states.
+/// All groups with their encoded states, sorted by key and pane.
 type Rows = Vec<StateRow>;
 
 /// Runs all roads and compares bytes and rows.

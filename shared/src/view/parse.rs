@@ -233,7 +233,10 @@ fn window_call(select: &ast::Select) -> Result<Option<ast::Function>, Refusal> {
             help: "name the keys",
         });
     };
-    if !modifiers.is_empty() {
+    // Some dialects have them behind GROUP BY, others in its list.
+    let is_set =
+        |expr: &ast::Expr| matches!(expr, ast::Expr::Rollup(_) | ast::Expr::Cube(_) | ast::Expr::GroupingSets(_));
+    if !modifiers.is_empty() || groups.iter().any(is_set) {
         let cause = "ROLLUP, CUBE and GROUPING SETS are not supported".into();
         return Err(Refusal { span: select.span(), cause, help: "make one view for each grouping" });
     }

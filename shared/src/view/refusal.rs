@@ -1,6 +1,8 @@
 //! What a view's SQL may not contain, found on the syntax tree, with its place.
 
-use datafusion::sql::sqlparser::ast::{self, Spanned};
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{self, Spanned, visit_expressions};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 /// Something that a view cannot have.
@@ -41,13 +43,27 @@ fn check_query(query: &ast::Query) -> Result<(), Refusal> {
     Ok(())
 }
 
+const WINDOW_FUNCTIONS: &str = "window functions are not supported in a view";
+const WINDOW_FUNCTIONS_HELP: &str = "query the view with POST /v1/sql";
+
+/// The place of a call with OVER.
+fn over(expr: &ast::Expr) -> ControlFlow<Span> {
+    match expr {
+        ast::Expr::Function(call) if call.over.is_some() => ControlFlow::Break(call.span()),
+        _ => ControlFlow::Continue(()),
+    }
+}
+
 fn check_select(select: &ast::Select) -> Result<(), Refusal> {
     let span = select.span();
     if select.distinct.is_some() {
         return refuse(span, "SELECT DISTINCT is not supported", "GROUP BY the columns instead");
     }
     if select.qualify.is_some() || !select.named_window.is_empty() {
-        return refuse(span, "window functions are not supported in a view", "query the view with POST /v1/sql");
+        return refuse(span, WINDOW_FUNCTIONS, WINDOW_FUNCTIONS_HELP);
+    }
+    if let ControlFlow::Break(call) = visit_expressions(select, over) {
+        return refuse(call, WINDOW_FUNCTIONS, WINDOW_FUNCTIONS_HELP);
     }
     match select.from.as_slice() {
         [table] => check_table(&table.relation),
