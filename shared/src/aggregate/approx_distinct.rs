@@ -82,7 +82,7 @@ fn add_all<T: ArrowPrimitiveType>(
 impl Kernel for ApproxDistinct {
     const NAME: &'static str = "approx_distinct";
     const VERSION: u8 = 1;
-    type State = HyperLogLog;
+    type Column = Vec<HyperLogLog>;
 
     fn return_type(&self) -> DataType {
         DataType::Int64
@@ -92,7 +92,7 @@ impl Kernel for ApproxDistinct {
         EqualityClass::Sketch
     }
 
-    fn lift(&self, states: &mut [HyperLogLog], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_ref();
         match values.data_type() {
             DataType::UInt64 => add_all::<UInt64Type>(states, values, rows, |value| hash(&value.to_le_bytes())),
@@ -117,7 +117,7 @@ impl Kernel for ApproxDistinct {
         }
     }
 
-    fn finish(&self, states: &[HyperLogLog]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let rounded = states.iter().map(|state| state.estimate().round() as i64);
         Ok(Arc::new(Int64Array::from_iter_values(rounded)))
     }

@@ -98,7 +98,7 @@ impl<const MEDIAN: bool> Quantile<MEDIAN> {
 impl<const MEDIAN: bool> Kernel for Quantile<MEDIAN> {
     const NAME: &'static str = if MEDIAN { "approx_median" } else { "approx_quantile" };
     const VERSION: u8 = 1;
-    type State = DdSketch;
+    type Column = Vec<DdSketch>;
 
     fn return_type(&self) -> DataType {
         DataType::Float64
@@ -108,12 +108,12 @@ impl<const MEDIAN: bool> Kernel for Quantile<MEDIAN> {
         EqualityClass::Sketch
     }
 
-    fn lift(&self, states: &mut [DdSketch], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
         rows.for_each(values.nulls(), |row, group| states[group].add(values.value(row)));
     }
 
-    fn finish(&self, states: &[DdSketch]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         Ok(Arc::new(states.iter().map(|sketch| self.value(sketch)).collect::<Float64Array>()))
     }
 }

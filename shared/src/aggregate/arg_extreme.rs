@@ -11,7 +11,7 @@ use datafusion::common::ScalarValue;
 use super::chosen::Chosen;
 use super::value::{ValueColumn, ValueType};
 use super::value_bytes::ValueBytes;
-use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, StateError, value};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, StateError, StateOf, value};
 
 /// The `x` where `y` is smallest; NULL if there is none. Of several it is the smallest `x`.
 pub const ARG_MIN: ArgExtreme<false> = ArgExtreme;
@@ -74,13 +74,13 @@ impl<const LARGEST: bool> Debug for ArgExtremeOf<LARGEST> {
 impl<const LARGEST: bool> Kernel for ArgExtremeOf<LARGEST> {
     const NAME: &'static str = if LARGEST { "arg_max" } else { "arg_min" };
     const VERSION: u8 = 1;
-    type State = Chosen<ValueBytes, LARGEST>;
+    type Column = Vec<Chosen<ValueBytes, LARGEST>>;
 
     fn return_type(&self) -> DataType {
         self.x.data_type().clone()
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let column = |arg| ValueColumn::new(arg).expect("the arguments were coerced to types of values");
         let (xs, ys) = (column(&args[0]), column(&args[1]));
         let nulls = NullBuffer::union(xs.nulls(), ys.nulls());
@@ -96,11 +96,11 @@ impl<const LARGEST: bool> Kernel for ArgExtremeOf<LARGEST> {
         });
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         Ok(self.x.array(states.iter().map(Chosen::value)))
     }
 
-    fn check(&self, state: &Self::State) -> Result<(), StateError> {
+    fn check(&self, state: &StateOf<Self>) -> Result<(), StateError> {
         state.criterion().map_or(Ok(()), |y| self.y.check(y))?;
         state.value().map_or(Ok(()), |x| self.x.check(x))
     }

@@ -12,7 +12,7 @@ use super::codec::{Reader, put_bytes, put_len};
 use super::position::{Position, Positions};
 use super::value::{ValueColumn, ValueType};
 use super::value_bytes::ValueBytes;
-use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State, StateError, parameter, value};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State, StateError, StateOf, parameter, value};
 
 /// List of the first `cap` values in the order of event time, then partition, then offset; NULLs
 /// are left out. NULL if there are no values. The cap is from 1 to 10,000, and a state grows up to
@@ -67,13 +67,13 @@ struct FirstValues {
 impl Kernel for FirstValues {
     const NAME: &'static str = "array_agg";
     const VERSION: u8 = 1;
-    type State = Firsts;
+    type Column = Vec<Firsts>;
 
     fn return_type(&self) -> DataType {
         DataType::new_list(self.value_type.data_type().clone(), true)
     }
 
-    fn lift(&self, states: &mut [Firsts], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = ValueColumn::new(&args[0]).expect("the argument was coerced to a type of values");
         let positions = Positions::new(args);
         let mut bytes = Vec::with_capacity(16);
@@ -87,7 +87,7 @@ impl Kernel for FirstValues {
         });
     }
 
-    fn finish(&self, states: &[Firsts]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let values = states.iter().flat_map(|state| &state.entries).map(|(_, value)| Some(&**value));
         let values = self.value_type.array(values);
         let item = Arc::new(Field::new_list_field(self.value_type.data_type().clone(), true));
@@ -96,8 +96,8 @@ impl Kernel for FirstValues {
         Ok(Arc::new(ListArray::new(item, offsets, values, Some(nulls))))
     }
 
-    fn merge(&self, into: &mut Firsts, other: &Firsts) {
-        into.merge_up_to(other, self.cap);
+    fn merge(&self, states: &mut Self::Column, group: usize, other: &StateOf<Self>) {
+        states[group].merge_up_to(other, self.cap);
     }
 
     fn check(&self, state: &Firsts) -> Result<(), StateError> {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Decimal128Array, Float64Array};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Float64Array};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
 use datafusion::common::ScalarValue;
 
+use super::count;
+use super::integer_sums::Narrow;
 use super::sum::coerce_number;
-use super::total::Mean;
+use super::total::{IntegerMeans, Mean};
 use super::wide::{WideInt, fits_decimal};
 use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection};
 
@@ -46,10 +48,15 @@ impl Aggregate for Avg {
     }
 }
 
-#[inline]
-fn add<T: WideInt>(mean: &mut Mean<T>, value: T) {
-    mean.sum = mean.sum.add(value);
-    mean.count += 1;
+/// Folds a column into means of integers.
+fn lift<N: Narrow, W: WideInt, T: ArrowPrimitiveType<Native = N>>(
+    means: &mut IntegerMeans<N, W>,
+    column: &ArrayRef,
+    rows: Selection<'_>,
+) {
+    let values = column.as_primitive::<T>();
+    means.sums.lift(values, rows);
+    count::lift(&mut means.counts, values.nulls(), rows);
 }
 
 #[derive(Clone, Debug)]
@@ -58,20 +65,19 @@ struct AvgInteger;
 impl Kernel for AvgInteger {
     const NAME: &'static str = "avg";
     const VERSION: u8 = 1;
-    type State = Mean<i128>;
+    type Column = IntegerMeans<i64, i128>;
 
     fn return_type(&self) -> DataType {
         DataType::Float64
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
-        let values = args[0].as_primitive::<Int64Type>();
-        rows.for_each_value(values, |value, group| add(&mut states[group], i128::from(value)));
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
+        lift::<_, _, Int64Type>(states, &args[0], rows);
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
-        let value = |state: &Mean<i128>| (state.count > 0).then(|| state.sum as f64 / state.count as f64);
-        Ok(Arc::new(Float64Array::from(states.iter().map(value).collect::<Vec<_>>())))
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
+        let value = |mean: Mean<i128>| (mean.count > 0).then(|| mean.sum as f64 / mean.count as f64);
+        Ok(Arc::new(Float64Array::from(states.means().map(value).collect::<Vec<_>>())))
     }
 }
 
@@ -110,24 +116,23 @@ impl AvgDecimal {
 impl Kernel for AvgDecimal {
     const NAME: &'static str = "avg";
     const VERSION: u8 = 1;
-    type State = Mean<i256>;
+    type Column = IntegerMeans<i128, i256>;
 
     fn return_type(&self) -> DataType {
         DataType::Decimal128(self.precision, self.scale)
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
-        let values = args[0].as_primitive::<Decimal128Type>();
-        rows.for_each_value(values, |value, group| add(&mut states[group], i256::from_i128(value)));
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
+        lift::<_, _, Decimal128Type>(states, &args[0], rows);
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let overflow = || FinishError { aggregate: Self::NAME, data_type: Kernel::return_type(self) };
-        let value = |state: &Mean<i256>| match state.count {
+        let value = |mean: Mean<i256>| match mean.count {
             0 => Ok(None),
-            _ => self.mean(state).map(Some).ok_or_else(overflow),
+            _ => self.mean(&mean).map(Some).ok_or_else(overflow),
         };
-        let values: Vec<Option<i128>> = states.iter().map(value).collect::<Result<_, _>>()?;
+        let values: Vec<Option<i128>> = states.means().map(value).collect::<Result<_, _>>()?;
         let array = Decimal128Array::from(values).with_precision_and_scale(self.precision, self.scale);
         Ok(Arc::new(array.expect("the precision was checked when the aggregate was bound")))
     }
@@ -138,8 +143,8 @@ struct AvgDouble;
 
 impl Kernel for AvgDouble {
     const NAME: &'static str = "avg";
-    const VERSION: u8 = 1;
-    type State = Mean<DoubleSum>;
+    const VERSION: u8 = 2;
+    type Column = Vec<Mean<DoubleSum>>;
 
     fn return_type(&self) -> DataType {
         DataType::Float64
@@ -149,7 +154,7 @@ impl Kernel for AvgDouble {
         EqualityClass::Reproducible
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
         rows.for_each_value(values, |value, group| {
             let state = &mut states[group];
@@ -158,7 +163,7 @@ impl Kernel for AvgDouble {
         });
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let value = |state: &Mean<DoubleSum>| (state.count > 0).then(|| state.sum.value() / state.count as f64);
         Ok(Arc::new(Float64Array::from(states.iter().map(value).collect::<Vec<_>>())))
     }

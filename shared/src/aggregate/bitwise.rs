@@ -208,18 +208,18 @@ where
 {
     const NAME: &'static str = O::NAME;
     const VERSION: u8 = 1;
-    type State = Combined<O, T::Native>;
+    type Column = Vec<Combined<O, T::Native>>;
 
     fn return_type(&self) -> DataType {
         T::DATA_TYPE
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<T>();
         rows.for_each(values.nulls(), |row, group| states[group].add(values.value(row)));
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         Ok(Arc::new(states.iter().map(|state| state.value).collect::<PrimitiveArray<T>>()))
     }
 }
@@ -230,18 +230,18 @@ struct OfBooleans<O>(PhantomData<O>);
 impl<O: Operation> Kernel for OfBooleans<O> {
     const NAME: &'static str = O::NAME;
     const VERSION: u8 = 1;
-    type State = Combined<O, bool>;
+    type Column = Vec<Combined<O, bool>>;
 
     fn return_type(&self) -> DataType {
         DataType::Boolean
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_boolean();
         rows.for_each(values.nulls(), |row, group| states[group].add(values.value(row)));
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         Ok(Arc::new(states.iter().map(|state| state.value).collect::<BooleanArray>()))
     }
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
 use super::codec::{Reader, StateError};
+use super::column::{Slots, slot};
 use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State};
 
 /// Number of rows with a value; `count(*)` is planned as the count of a constant.
@@ -41,20 +43,29 @@ impl Aggregate for Count {
 impl Kernel for Count {
     const NAME: &'static str = "count";
     const VERSION: u8 = 1;
-    type State = u64;
+    type Column = Slots<u64>;
 
     fn return_type(&self) -> DataType {
         DataType::Int64
     }
 
-    fn lift(&self, states: &mut [u64], args: &[ArrayRef], rows: Selection<'_>) {
-        rows.for_each(args[0].logical_nulls().as_ref(), |_, group| states[group] += 1);
+    fn lift(&self, counts: &mut Slots<u64>, args: &[ArrayRef], rows: Selection<'_>) {
+        lift(counts, args[0].logical_nulls().as_ref(), rows);
     }
 
-    fn finish(&self, states: &[u64]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, counts: &Slots<u64>) -> Result<ArrayRef, FinishError> {
         let overflow = |_| FinishError { aggregate: Self::NAME, data_type: DataType::Int64 };
-        let counts: Vec<i64> = states.iter().map(|n| i64::try_from(*n)).collect::<Result<_, _>>().map_err(overflow)?;
-        Ok(Arc::new(Int64Array::from(counts)))
+        let counts = counts.values().iter().map(|count| i64::try_from(*count));
+        Ok(Arc::new(Int64Array::from(counts.collect::<Result<Vec<_>, _>>().map_err(overflow)?)))
+    }
+}
+
+/// Counts every selected row that is valid in `nulls` in its group.
+pub fn lift(counts: &mut Slots<u64>, nulls: Option<&NullBuffer>, rows: Selection<'_>) {
+    let counts = counts.slots();
+    match rows.dense(nulls) {
+        Some(groups) if !counts.is_empty() => groups.iter().for_each(|group| *slot(counts, *group) += 1),
+        _ => rows.for_each(nulls, |_, group| *slot(counts, group) += 1),
     }
 }
 

@@ -8,7 +8,7 @@ use datafusion::common::ScalarValue;
 
 use super::capped::{Capped, MAX_CAP};
 use super::value::ValueType;
-use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, StateError, parameter, value};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, StateError, StateOf, parameter, value};
 
 /// Exact number of different values, NULL if there are more than `cap`: a number that might be
 /// wrong is not given out. BIGINT; 0 if there are no values. The cap is from 1 to 1,000,000, and a
@@ -58,26 +58,26 @@ struct CountUpTo {
 impl Kernel for CountUpTo {
     const NAME: &'static str = "count_distinct";
     const VERSION: u8 = 1;
-    type State = Capped<()>;
+    type Column = Vec<Capped<()>>;
 
     fn return_type(&self) -> DataType {
         DataType::Int64
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         Capped::lift(states, &args[0], rows, self.cap);
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let counts = states.iter().map(|state| state.values().map(|values| values.len() as i64));
         Ok(Arc::new(counts.collect::<Int64Array>()))
     }
 
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        into.merge_up_to(other, self.cap);
+    fn merge(&self, states: &mut Self::Column, group: usize, other: &StateOf<Self>) {
+        states[group].merge_up_to(other, self.cap);
     }
 
-    fn check(&self, state: &Self::State) -> Result<(), StateError> {
+    fn check(&self, state: &StateOf<Self>) -> Result<(), StateError> {
         state.check(&self.value_type, self.cap)
     }
 }

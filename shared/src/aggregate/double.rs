@@ -1,105 +1,176 @@
 //! A sum of doubles that does not depend on order, chunking or parallelism.
 //!
 //! The binned method of Demmel, Ahrens and Nguyen ("Efficient reproducible floating point
-//! summation and BLAS", UCB/EECS-2016-121), with integer bins. The bits of every double are cut
-//! at fixed places, every [`WIDTH`] bits of the exponent range, and each slice is added to the
-//! bin of its place. Integer addition is exact, so a bin's total depends on the set of values
-//! alone. Only the [`BINS`] bins below the largest value's leading bit are kept; slices that fall
-//! below are dropped, and because the cut places are fixed, *what* is dropped depends only on the
-//! largest magnitude in the group. So the state is a function of the multiset of values.
+//! summation and BLAS", UCB/EECS-2016-121). There is a *place* for every [`WIDTH`] bits of the
+//! exponent range of doubles, and every double is a sum of *slices*, one per place: from the top,
+//! each is what is left of the value, rounded to a multiple of the place's unit. The slices of a
+//! value depend on it alone, and so do the exact totals of the slices of many values, the *bins*,
+//! depend on the set of values alone. Only the [`BINS`] bins from the place of the largest value
+//! down are kept; *what* is dropped depends only on that. So the state is a function of the multiset
+//! of values.
 //!
-//! Error: each value loses less than one unit of the lowest kept bin, at most 2^-80 of the
+//! Error: each value loses at most half a unit of the lowest kept bin, which is at most 2^-80 of the
 //! largest magnitude in the group. The total of the kept bins is rounded once, to nearest even.
+//!
+//! A bin's total is an integer number of its units. As long as it fits, it is kept as a double, and
+//! a value is added by some ten floating point operations, all of them exact but the ones that cut
+//! the slices: adding and subtracting 1.5 * 2^52 units of a bin rounds to its unit.
 
 use arrow::datatypes::i256;
 
 use super::codec::{Reader, StateError};
 
-/// Bits a bin covers.
+/// Bits between one place and the next.
 const WIDTH: u32 = 40;
-/// Bins kept: 120 bits from the top of the leading bin, so at least 80 below the largest value.
+/// Bins kept: at least 80 bits below the largest value.
 const BINS: usize = 3;
-/// Number of bins that cover all doubles: bits 0 (2^-1074) to 2097 (2^1023).
+/// Number of places for all doubles, whose bits are counted from 0 (2^-1074) to 2097 (2^1023).
 const PLACES: u8 = 53;
-const SLICE: u64 = (1 << WIDTH) - 1;
 
 const SEEN_POSITIVE_INFINITY: u8 = 1;
 const SEEN_NEGATIVE_INFINITY: u8 = 2;
 const SEEN_NAN: u8 = 4;
 
-/// The state of a reproducible sum: 56 bytes in memory, 50 encoded.
+/// Slices that fit a double beside each other: none is above 2^39 units, and a double counts 2^53.
+const ROOM: u32 = 1 << (53 - (WIDTH - 1));
+/// A group's `magic` is above the magnitude of a value by at least this factor, 1.5 * 2^13, if the
+/// value's place is not above the group's.
+const ABOVE: f64 = 12288.0;
+/// From one place's unit to the next lower one's.
+const DOWN: f64 = 1.0 / (1u64 << WIDTH) as f64;
+
+/// The state of a reproducible sum: 48 bytes in memory, 50 encoded.
 ///
 /// An infinity or a NaN in the input decides the result as in IEEE 754: NaN if there is a NaN or
 /// both infinities. The sum of nothing but zeros, of either sign, is positive zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct DoubleSum {
-    /// Totals of the kept bins, the highest first. A slice is below 2^40, so 2^87 values fit.
-    bins: [i128; BINS],
+    /// Totals of the slices since the last carry, the highest bin first.
+    bins: [f64; BINS],
+    /// 1.5 * 2^52 units of the highest bin. 0 if the group cannot use it: before the first value that
+    /// is not zero, and at both ends of the range of doubles, where a unit or this would leave it.
+    magic: f64,
+    /// Slices that `bins` have room for.
+    room: u32,
     /// Place of the highest kept bin, counted from 1; 0 before the first value that is not zero.
     top: u8,
     specials: u8,
+    /// What has been carried out of `bins`, in units. 2^87 values fit.
+    carried: Option<Box<[i128; BINS]>>,
+}
+
+impl Default for DoubleSum {
+    fn default() -> Self {
+        Self { bins: [0.0; BINS], magic: 0.0, room: ROOM, top: 0, specials: 0, carried: None }
+    }
+}
+
+/// Sums are equal if they encode to the same bytes.
+impl PartialEq for DoubleSum {
+    fn eq(&self, other: &Self) -> bool {
+        (self.top, self.specials, self.units()) == (other.top, other.specials, other.units())
+    }
 }
 
 impl DoubleSum {
     /// Adds one value.
     #[inline]
     pub fn add(&mut self, value: f64) {
-        let bits = value.to_bits();
-        let exponent = (bits >> 52) as u32 & 0x7ff;
-        let fraction = bits & ((1 << 52) - 1);
-        // Position of the lowest mantissa bit above 2^-1074; subnormals have no hidden bit.
-        let (mantissa, position) = match exponent {
-            0 => (fraction, 0),
-            0x7ff => return self.add_special(value),
-            _ => (fraction | 1 << 52, exponent - 1),
-        };
-        if mantissa == 0 {
+        // False for infinities and NaN too.
+        if value.abs() * ABOVE < self.magic && self.room > 0 {
+            self.add_below_top(value);
+        } else {
+            self.add_any(value);
+        }
+    }
+
+    /// Adds a value whose place is not above the group's.
+    #[inline(always)]
+    fn add_below_top(&mut self, value: f64) {
+        let (mut rest, mut magic) = (value, self.magic);
+        for bin in &mut self.bins {
+            let slice = (rest + magic) - magic;
+            *bin += slice;
+            rest -= slice;
+            magic *= DOWN;
+        }
+        self.room -= 1;
+    }
+
+    #[inline(never)]
+    fn add_any(&mut self, value: f64) {
+        if !value.is_finite() {
+            self.specials |= match value {
+                f64::INFINITY => SEEN_POSITIVE_INFINITY,
+                f64::NEG_INFINITY => SEEN_NEGATIVE_INFINITY,
+                _ => SEEN_NAN,
+            };
             return;
         }
-        let leading = position + 63 - mantissa.leading_zeros();
-        let top = (leading / WIDTH) as u8 + 1;
+        if value == 0.0 {
+            return;
+        }
+        let top = place(value) + 1;
         if top > self.top {
             self.raise(top);
         }
-        self.add_slices(mantissa, position, value < 0.0);
-    }
-
-    /// Adds the slices of `mantissa * 2^position`; 53 bits touch at most three places.
-    #[inline]
-    fn add_slices(&mut self, mantissa: u64, position: u32, negative: bool) {
-        let place = position / WIDTH;
-        let shifted = u128::from(mantissa) << (position % WIDTH);
-        let slices = [(shifted as u64) & SLICE, (shifted >> WIDTH) as u64 & SLICE, (shifted >> (2 * WIDTH)) as u64];
-        for (i, slice) in slices.into_iter().enumerate() {
-            let depth = i32::from(self.top) - 1 - place as i32 - i as i32;
-            if slice != 0 && (0..BINS as i32).contains(&depth) {
-                let slice = i128::from(slice);
-                self.bins[depth as usize] += if negative { -slice } else { slice };
-            }
+        if self.magic == 0.0 {
+            self.add_units(units_of(value, self.top));
+            return;
         }
-    }
-
-    #[cold]
-    fn add_special(&mut self, value: f64) {
-        self.specials |= if value.is_nan() {
-            SEEN_NAN
-        } else if value > 0.0 {
-            SEEN_POSITIVE_INFINITY
-        } else {
-            SEEN_NEGATIVE_INFINITY
-        };
+        if self.room == 0 {
+            self.carry();
+        }
+        self.add_below_top(value);
     }
 
     /// Moves the kept bins up so that `top` is the highest; the lowest fall out.
-    #[cold]
     fn raise(&mut self, top: u8) {
         let distance = usize::from(top - self.top);
-        let mut bins = [0; BINS];
-        if self.top != 0 && distance < BINS {
-            bins[distance..].copy_from_slice(&self.bins[..BINS - distance]);
+        self.bins = shifted(self.bins, distance);
+        if let Some(carried) = &mut self.carried {
+            **carried = shifted(**carried, distance);
         }
-        self.bins = bins;
         self.top = top;
+        self.magic = magic(top);
+        if self.magic == 0.0 {
+            self.carry();
+        }
+    }
+
+    /// Empties `bins` into `carried`.
+    fn carry(&mut self) {
+        let units = std::array::from_fn(|depth| in_units(self.bins[depth], self.exponent(depth)));
+        self.bins = [0.0; BINS];
+        self.room = ROOM;
+        self.add_carried(units);
+    }
+
+    /// Adds to the bins what is counted in their units.
+    fn add_units(&mut self, units: [i128; BINS]) {
+        let largest = units.iter().fold(0, |largest, units| largest | units.unsigned_abs());
+        let slices = (largest >> (WIDTH - 1)) + 1;
+        if self.magic > 0.0 && slices <= u128::from(self.room) {
+            self.room -= slices as u32;
+            for (depth, units) in units.into_iter().enumerate() {
+                self.bins[depth] += scale_signed(units as i64, self.exponent(depth));
+            }
+        } else {
+            self.add_carried(units);
+        }
+    }
+
+    fn add_carried(&mut self, units: [i128; BINS]) {
+        if units != [0; BINS] {
+            let carried = self.carried.get_or_insert_default();
+            carried.iter_mut().zip(units).for_each(|(bin, units)| *bin = bin.wrapping_add(units));
+        }
+    }
+
+    /// The totals of the kept bins in their units, the highest first.
+    fn units(&self) -> [i128; BINS] {
+        let carried = self.carried.as_deref().copied().unwrap_or_default();
+        std::array::from_fn(|depth| carried[depth].wrapping_add(in_units(self.bins[depth], self.exponent(depth))))
     }
 
     /// Adds another sum.
@@ -108,12 +179,7 @@ impl DoubleSum {
         if other.top > self.top {
             self.raise(other.top);
         }
-        let distance = usize::from(self.top - other.top);
-        for (depth, bin) in other.bins.iter().enumerate() {
-            if let Some(total) = self.bins.get_mut(depth + distance) {
-                *total += bin;
-            }
-        }
+        self.add_units(shifted(other.units(), usize::from(self.top - other.top)));
     }
 
     /// The sum, rounded once to the nearest double, ties to even; ±infinity beyond the range.
@@ -146,12 +212,12 @@ impl DoubleSum {
         self.specials != 0
     }
 
-    /// The unit of the lowest kept bin: each value has lost less than this. 0 if nothing is ever
+    /// The unit of the lowest kept bin: each value has lost at most half of this. 0 if nothing is ever
     /// lost, because the bin reaches down to 2^-1074.
     pub fn resolution(&self) -> f64 {
         match usize::from(self.top) {
             0..=BINS => 0.0,
-            _ => scale(1, self.exponent()),
+            _ => scale(1, self.exponent(BINS - 1)),
         }
     }
 
@@ -164,22 +230,22 @@ impl DoubleSum {
     fn total(&self) -> (i256, i32) {
         let width = i256::from_i128(1 << WIDTH);
         let total = self
-            .bins
+            .units()
             .iter()
             .fold(i256::ZERO, |total, bin| total.wrapping_mul(width).wrapping_add(i256::from_i128(*bin)));
-        (total, self.exponent())
+        (total, self.exponent(BINS - 1))
     }
 
-    /// Exponent of the lowest kept bin's unit.
-    fn exponent(&self) -> i32 {
-        (i32::from(self.top) - BINS as i32) * WIDTH as i32 - 1074
+    /// Exponent of the unit of the bin at this depth below the highest.
+    fn exponent(&self, depth: usize) -> i32 {
+        unit_exponent(i32::from(self.top) - 1 - depth as i32)
     }
 
     /// Appends the canonical bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(self.specials);
         out.push(self.top);
-        for bin in self.bins {
+        for bin in self.units() {
             out.extend_from_slice(&bin.to_le_bytes());
         }
     }
@@ -188,20 +254,114 @@ impl DoubleSum {
     pub fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
         let specials = bytes.u8()?;
         let top = bytes.u8()?;
-        let mut bins = [0; BINS];
-        for bin in &mut bins {
+        let mut units = [0; BINS];
+        for bin in &mut units {
             *bin = i128::from_le_bytes(bytes.array()?);
             // Beyond this no number of events leads, and merging could overflow.
             if bin.unsigned_abs() >= 1 << 120 {
                 return Err(StateError::Invalid("a bin of a DOUBLE sum is out of range"));
             }
         }
-        let empty = top == 0 && bins != [0; BINS];
-        if specials > 7 || top > PLACES || empty {
+        // Below place 0 there is nothing that a value could have left there.
+        let beyond = units.iter().skip(usize::from(top)).any(|bin| *bin != 0);
+        if specials > 7 || top > PLACES || beyond {
             return Err(StateError::Invalid("the header of a DOUBLE sum is out of range"));
         }
-        Ok(Self { bins, top, specials })
+        let mut sum = Self { top, magic: magic(top), specials, ..Self::default() };
+        sum.add_units(units);
+        Ok(sum)
     }
+
+    /// Heap memory, in bytes.
+    pub fn heap_size(&self) -> usize {
+        self.carried.as_ref().map_or(0, |carried| size_of_val(&**carried))
+    }
+}
+
+/// The bins after `distance` places have come above them.
+fn shifted<T: Copy + Default>(bins: [T; BINS], distance: usize) -> [T; BINS] {
+    std::array::from_fn(|depth| depth.checked_sub(distance).map_or(T::default(), |from| bins[from]))
+}
+
+/// Exponent of a place's unit.
+fn unit_exponent(place: i32) -> i32 {
+    place * WIDTH as i32 - 1074
+}
+
+/// [`DoubleSum::magic`] for the highest place, counted from 1.
+fn magic(top: u8) -> f64 {
+    // Place 52 would have a magic number above the doubles, and below place 2 the lowest unit, or the
+    // number that rounds to it, would not be a normal double.
+    match top {
+        3..=52 => scale(3 << 51, unit_exponent(i32::from(top) - 1)),
+        _ => 0.0,
+    }
+}
+
+/// Mantissa, position of its lowest bit above 2^-1074, and whether it is negative, of a finite value.
+fn parts(value: f64) -> (u64, u32, bool) {
+    let bits = value.to_bits();
+    let (exponent, fraction) = ((bits >> 52) as u32 & 0x7ff, bits & ((1 << 52) - 1));
+    match exponent {
+        0 => (fraction, 0, bits >> 63 == 1),
+        _ => (fraction | 1 << 52, exponent - 1, bits >> 63 == 1),
+    }
+}
+
+/// The highest place with a slice of a value that is not zero: the lowest one with half the unit above
+/// it larger than the value.
+fn place(value: f64) -> u8 {
+    let (mantissa, position, _) = parts(value);
+    let leading = position + 63 - mantissa.leading_zeros();
+    ((leading + 1) / WIDTH) as u8
+}
+
+/// The slices of a value in the bins from `top` down, in their units, by integer arithmetic.
+fn units_of(value: f64, top: u8) -> [i128; BINS] {
+    let (mantissa, position, is_negative) = parts(value);
+    let lowest = (position / WIDTH) as i32;
+    let mut rest = i128::from(mantissa) << (position % WIDTH);
+    rest = if is_negative { -rest } else { rest };
+    let mut units = [0; BINS];
+    // The value reaches over three places at most.
+    for above in (0..3).rev() {
+        let slice = nearest(rest, above * WIDTH);
+        rest -= slice << (above * WIDTH);
+        let depth = i32::from(top) - 1 - (lowest + above as i32);
+        if let Ok(depth) = usize::try_from(depth)
+            && depth < BINS
+        {
+            units[depth] = slice;
+        }
+    }
+    units
+}
+
+/// `value / 2^shift`, to nearest even.
+fn nearest(value: i128, shift: u32) -> i128 {
+    if shift == 0 {
+        return value;
+    }
+    let (quotient, half) = (value >> shift, 1 << (shift - 1));
+    let rest = value - (quotient << shift);
+    if rest > half || (rest == half && quotient & 1 == 1) { quotient + 1 } else { quotient }
+}
+
+/// A multiple of `2^exponent` as an integer.
+fn in_units(bin: f64, exponent: i32) -> i128 {
+    if bin == 0.0 {
+        return 0;
+    }
+    let (mantissa, position, is_negative) = parts(bin);
+    let shift = position as i32 - 1074 - exponent;
+    let units = if shift < 0 { mantissa >> -shift } else { mantissa << shift };
+    if is_negative { -i128::from(units) } else { i128::from(units) }
+}
+
+/// `units * 2^exponent`, which is a double.
+fn scale_signed(units: i64, exponent: i32) -> f64 {
+    let magnitude = scale(units.unsigned_abs(), exponent);
+    if units < 0 { -magnitude } else { magnitude }
 }
 
 /// `value * 2^exponent`, rounded to nearest even once, also into the subnormal range.
@@ -313,7 +473,7 @@ mod tests {
         for value in [1.0, 1e300, -1e-200] {
             let (sum, below) = (sum(&[value]), sum(&[value]).resolution());
             assert!(below > 0.0 && below <= value.abs() * 0.5f64.powi(80), "{value}");
-            let mut more = sum;
+            let mut more = sum.clone();
             more.add(below);
             assert_eq!(more.value_and_rest(), (value, below));
         }
@@ -324,7 +484,57 @@ mod tests {
         prop_oneof![any::<u64>().prop_map(f64::from_bits), -1e6..1e6f64, Just(0.0), Just(5e-324)]
     }
 
+    /// The sum by its definition: the slices of all values, in integers.
+    fn defined(values: &[f64]) -> (u8, [i128; BINS]) {
+        let finite = || values.iter().filter(|value| value.is_finite() && **value != 0.0);
+        let top = finite().map(|value| place(*value) + 1).max().unwrap_or(0);
+        let add = |total: [i128; BINS], value: &f64| {
+            let units = units_of(*value, top);
+            std::array::from_fn(|depth| total[depth] + units[depth])
+        };
+        (top, finite().fold([0; BINS], add))
+    }
+
+    #[test]
+    fn slices_are_rounded_to_nearest_even_from_the_top() {
+        let unit = scale(1, unit_exponent(26));
+        assert_eq!(units_of(unit, 27), [1, 0, 0]);
+        assert_eq!(units_of(unit * 0.5, 27), [0, 1 << 39, 0]);
+        assert_eq!(units_of(unit * 1.5, 27), [2, -(1 << 39), 0]);
+        assert_eq!(units_of(-unit * 0.75, 27), [-1, 1 << 38, 0]);
+        assert_eq!(place(unit * (1u64 << 38) as f64), 26);
+        assert_eq!(place(unit * (1u64 << 39) as f64), 27);
+        assert_eq!((place(5e-324), place(f64::MAX)), (0, PLACES - 1));
+    }
+
+    #[test]
+    fn more_values_than_a_bin_has_room_for_are_carried() {
+        let values: Vec<f64> = (0..3 * ROOM).map(|i| 1e9 - f64::from(i % 7) * 0.1).collect();
+        let total = sum(&values);
+        assert!(total.carried.is_some());
+        assert_eq!((total.top, total.units()), defined(&values));
+        let mut merged = DoubleSum::default();
+        values.chunks(1000).for_each(|values| merged.merge(&sum(values)));
+        assert_eq!(merged, total);
+    }
+
     proptest! {
+        #[test]
+        fn sums_are_those_of_the_definition(
+            // All over the range, at both ends of it, or near each other.
+            values in prop_oneof![0i32..2047, 0i32..140, 1950i32..2047, 1000i32..1050].prop_flat_map(|lowest| {
+                let bits = (any::<bool>(), 0u64..1 << 52, prop_oneof![Just(0), 0i32..90, 0i32..2047]);
+                let value = bits.prop_map(move |(is_negative, fraction, above)| {
+                    let exponent = (lowest + above).min(2046) as u64;
+                    f64::from_bits(u64::from(is_negative) << 63 | exponent << 52 | fraction)
+                });
+                prop::collection::vec(value, 0..80)
+            }),
+        ) {
+            let total = sum(&values);
+            prop_assert_eq!((total.top, total.units()), defined(&values));
+        }
+
         #[test]
         fn single_values_come_back(value in any_double()) {
             let back = sum(&[value]).value();
@@ -339,10 +549,10 @@ mod tests {
             let (a, b) = values.split_at(split.min(values.len()));
             let mut merged = sum(b);
             merged.merge(&sum(a));
-            prop_assert_eq!(whole, merged);
+            prop_assert_eq!(&whole, &merged);
             let n = values.len().max(1);
             (0..values.len()).for_each(|i| values.swap(i, (seed as usize).wrapping_mul(i + 7) % n));
-            prop_assert_eq!(whole, sum(&values));
+            prop_assert_eq!(&whole, &sum(&values));
         }
 
         #[test]

@@ -10,7 +10,7 @@ use datafusion::common::ScalarValue;
 use super::chosen::Chosen;
 use super::position::{Position, Positions};
 use super::value::{ValueColumn, ValueType};
-use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, StateError, value};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, StateError, StateOf, value};
 
 /// First value in the order of event time, then partition, then offset; NULL if there is none.
 pub const FIRST_VALUE: EndValue<false> = EndValue;
@@ -66,13 +66,13 @@ impl<const LAST: bool> Debug for EndValueOf<LAST> {
 impl<const LAST: bool> Kernel for EndValueOf<LAST> {
     const NAME: &'static str = if LAST { "last_value" } else { "first_value" };
     const VERSION: u8 = 1;
-    type State = Chosen<Position, LAST>;
+    type Column = Vec<Chosen<Position, LAST>>;
 
     fn return_type(&self) -> DataType {
         self.value_type.data_type().clone()
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = ValueColumn::new(&args[0]).expect("the argument was coerced to a type of values");
         let positions = Positions::new(args);
         let mut bytes = Vec::with_capacity(16);
@@ -86,11 +86,11 @@ impl<const LAST: bool> Kernel for EndValueOf<LAST> {
         });
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         Ok(self.value_type.array(states.iter().map(Chosen::value)))
     }
 
-    fn check(&self, state: &Self::State) -> Result<(), StateError> {
+    fn check(&self, state: &StateOf<Self>) -> Result<(), StateError> {
         state.value().map_or(Ok(()), |value| self.value_type.check(value))
     }
 }

@@ -126,13 +126,13 @@ impl Buckets {
 impl Kernel for Buckets {
     const NAME: &'static str = NAME;
     const VERSION: u8 = 1;
-    type State = Counts;
+    type Column = Vec<Counts>;
 
     fn return_type(&self) -> DataType {
         list_type()
     }
 
-    fn lift(&self, states: &mut [Counts], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let nulls = args[0].nulls();
         match (&self.edges, args[0].as_primitive_opt::<Int64Type>()) {
             (Edges::Whole(edges), Some(values)) => rows.for_each(nulls, |row, group| {
@@ -155,7 +155,7 @@ impl Kernel for Buckets {
         }
     }
 
-    fn finish(&self, states: &[Counts]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let overflow = |_| FinishError { aggregate: NAME, data_type: DataType::Int64 };
         let padded =
             |state: &Counts| (0..self.buckets()).map(|bucket| state.0.get(bucket).copied().unwrap_or(0)).collect();

@@ -3,10 +3,11 @@
 use std::fmt::Debug;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray};
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::DataType;
 
 use super::codec::{Reader, StateError};
+use super::column::Column;
 use super::{BoundAggregate, EqualityClass, FinishError, States};
 
 /// A partial state: an element of a commutative monoid, whose identity is the default.
@@ -32,7 +33,8 @@ pub trait Kernel: Clone + Debug + Send + Sync + 'static {
     const NAME: &'static str;
     /// First byte of every encoded state; raised whenever the encoding changes.
     const VERSION: u8;
-    type State: State;
+    /// The states of many groups; a `Vec` of them, or a layout for speed.
+    type Column: Column;
 
     fn return_type(&self) -> DataType;
 
@@ -41,20 +43,23 @@ pub trait Kernel: Clone + Debug + Send + Sync + 'static {
     }
 
     /// Folds the selected rows of the argument columns into their groups.
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>);
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>);
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError>;
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError>;
 
-    /// [`State::merge`], for aggregates whose parameters bound the state.
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        into.merge(other);
+    /// [`Column::merge`], for aggregates whose parameters bound the state.
+    fn merge(&self, states: &mut Self::Column, group: usize, other: &StateOf<Self>) {
+        states.merge(group, other);
     }
 
     /// Whether a decoded state is one that these parameters and types can give.
-    fn check(&self, _state: &Self::State) -> Result<(), StateError> {
+    fn check(&self, _state: &StateOf<Self>) -> Result<(), StateError> {
         Ok(())
     }
 }
+
+/// The partial state of a kernel's groups.
+pub type StateOf<K> = <<K as Kernel>::Column as Column>::State;
 
 /// Which rows go to which group.
 #[derive(Clone, Copy)]
@@ -63,7 +68,14 @@ pub struct Selection<'a> {
     pub filter: Option<&'a BooleanArray>,
 }
 
-impl Selection<'_> {
+impl<'a> Selection<'a> {
+    /// The groups of the rows, if all of them are selected and none is NULL.
+    #[inline]
+    pub fn dense(self, nulls: Option<&NullBuffer>) -> Option<&'a [usize]> {
+        let is_dense = self.filter.is_none() && nulls.is_none_or(|nulls| nulls.null_count() == 0);
+        is_dense.then_some(self.groups)
+    }
+
     /// Calls `f(value, group)` for every selected value that is not NULL.
     #[inline]
     pub fn for_each_value<T: ArrowPrimitiveType>(
@@ -71,25 +83,32 @@ impl Selection<'_> {
         values: &PrimitiveArray<T>,
         mut f: impl FnMut(T::Native, usize),
     ) {
-        match (values.nulls(), self.filter) {
-            (None, None) => self.groups.iter().zip(values.values()).for_each(|(group, value)| f(*value, *group)),
-            (nulls, _) => self.for_each(nulls, |row, group| f(values.value(row), group)),
+        match self.dense(values.nulls()) {
+            Some(groups) => groups.iter().zip(values.values()).for_each(|(group, value)| f(*value, *group)),
+            None => self.for_each(values.nulls(), |row, group| f(values.value(row), group)),
         }
     }
 
     /// Calls `f(row, group)` for every selected row that is valid in `nulls`.
     #[inline]
     pub fn for_each(self, nulls: Option<&NullBuffer>, mut f: impl FnMut(usize, usize)) {
-        let passes = |row: usize| self.filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-        match (nulls, self.filter) {
-            (None, None) => self.groups.iter().enumerate().for_each(|(row, group)| f(row, *group)),
-            _ => {
-                for (row, group) in self.groups.iter().enumerate() {
-                    if nulls.is_none_or(|nulls| nulls.is_valid(row)) && passes(row) {
-                        f(row, *group);
-                    }
-                }
-            }
+        match self.dense(nulls) {
+            Some(groups) => groups.iter().enumerate().for_each(|(row, group)| f(row, *group)),
+            None => self.selected(nulls).set_indices().for_each(|row| f(row, self.groups[row])),
+        }
+    }
+
+    /// One bit per row: selected, and valid in `nulls`.
+    fn selected(self, nulls: Option<&NullBuffer>) -> BooleanBuffer {
+        let passes = self.filter.map(|filter| match filter.nulls() {
+            Some(known) => filter.values() & known.inner(),
+            None => filter.values().clone(),
+        });
+        match (passes, nulls.map(NullBuffer::inner)) {
+            (Some(passes), Some(valid)) => &passes & valid,
+            (Some(passes), None) => passes,
+            (None, Some(valid)) => valid.clone(),
+            (None, None) => BooleanBuffer::new_set(self.groups.len()),
         }
     }
 }
@@ -108,71 +127,89 @@ impl<K: Kernel> BoundAggregate for K {
     }
 
     fn new_states(&self) -> Box<dyn States> {
-        Box::new(StateColumn { kernel: self.clone(), states: Vec::new() })
+        Box::new(KernelStates { kernel: self.clone(), column: K::Column::default(), heap: 0, unmeasured: 0 })
     }
 }
 
 #[derive(Debug)]
-struct StateColumn<K: Kernel> {
+struct KernelStates<K: Kernel> {
     kernel: K,
-    states: Vec<K::State>,
+    column: K::Column,
+    /// Memory behind the states when it was last measured.
+    heap: usize,
+    /// Rows folded in since then.
+    unmeasured: usize,
 }
 
-impl<K: Kernel> StateColumn<K> {
-    fn decode(&self, encoded: &[u8]) -> Result<K::State, StateError> {
+impl<K: Kernel> KernelStates<K> {
+    fn decode(&self, encoded: &[u8]) -> Result<StateOf<K>, StateError> {
         let mut bytes = Reader::new(encoded);
         let found = bytes.u8()?;
         if found != K::VERSION {
             return Err(StateError::Version { aggregate: K::NAME, found, expected: K::VERSION });
         }
-        let state = K::State::decode(&mut bytes)?;
+        let state = StateOf::<K>::decode(&mut bytes)?;
         bytes.end()?;
         self.kernel.check(&state)?;
         Ok(state)
     }
+
+    /// Measures the memory behind the states once as many rows have come as there are groups:
+    /// DataFusion asks for it with every batch, and looking at each group each time would cost more
+    /// than the aggregation.
+    fn account(&mut self, rows: usize) {
+        self.unmeasured += rows;
+        if self.unmeasured >= self.column.groups() {
+            self.heap = self.column.heap_size();
+            self.unmeasured = 0;
+        }
+    }
 }
 
-impl<K: Kernel> States for StateColumn<K> {
+impl<K: Kernel> States for KernelStates<K> {
     fn grow(&mut self, groups: usize) {
-        if groups > self.states.len() {
-            self.states.resize_with(groups, K::State::default);
-        }
+        self.column.grow(groups);
     }
 
     fn lift(&mut self, args: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>) {
-        self.kernel.lift(&mut self.states, args, Selection { groups, filter });
+        self.kernel.lift(&mut self.column, args, Selection { groups, filter });
+        self.account(groups.len());
     }
 
     fn merge(&mut self, encoded: &BinaryArray, groups: &[usize]) -> Result<(), StateError> {
         for (bytes, group) in encoded.iter().zip(groups) {
             if let Some(bytes) = bytes {
-                self.merge_one(bytes, *group)?;
+                let other = self.decode(bytes)?;
+                self.kernel.merge(&mut self.column, *group, &other);
             }
         }
+        self.account(groups.len());
         Ok(())
     }
 
     fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError> {
         let other = self.decode(encoded)?;
-        self.kernel.merge(&mut self.states[group], &other);
+        self.kernel.merge(&mut self.column, group, &other);
+        self.account(1);
         Ok(())
     }
 
     fn encode(&self, group: usize, out: &mut Vec<u8>) {
         out.push(K::VERSION);
-        self.states[group].encode(out);
+        self.column.state(group).encode(out);
     }
 
     fn finish(&self) -> Result<ArrayRef, FinishError> {
-        self.kernel.finish(&self.states)
+        self.kernel.finish(&self.column)
     }
 
     fn drop_first(&mut self, n: usize) {
-        self.states.drain(..n);
+        self.column.drop_first(n);
+        self.heap = self.column.heap_size();
+        self.unmeasured = 0;
     }
 
     fn size(&self) -> usize {
-        let heap: usize = self.states.iter().map(State::heap_size).sum();
-        self.states.capacity() * size_of::<K::State>() + heap
+        self.column.size() + self.heap
     }
 }

@@ -1,5 +1,6 @@
 //! `min` and `max`.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -10,6 +11,7 @@ use arrow::datatypes::*;
 use datafusion::common::ScalarValue;
 
 use super::codec::{Reader, StateError, put_bytes};
+use super::column::{Column, Seen, Slots, slot};
 use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State};
 
 /// Smallest value, NULL if there is none.
@@ -26,7 +28,14 @@ pub struct Extreme<S>(PhantomData<S>);
 pub trait Side: Clone + Debug + Send + Sync + 'static {
     const NAME: &'static str;
     const USAGE: &'static str;
+
     fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool;
+
+    /// [`Side::wins`] in the total order.
+    fn wins_ranked<N: Rank>(challenger: N, holder: N) -> bool;
+
+    /// The value that every other one wins over.
+    fn weakest<N: Rank>() -> N;
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +49,15 @@ impl Side for Smallest {
     fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool {
         challenger < holder
     }
+
+    #[inline(always)]
+    fn wins_ranked<N: Rank>(challenger: N, holder: N) -> bool {
+        challenger.precedes(holder)
+    }
+
+    fn weakest<N: Rank>() -> N {
+        N::LAST
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +70,15 @@ impl Side for Largest {
     #[inline]
     fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool {
         challenger > holder
+    }
+
+    #[inline(always)]
+    fn wins_ranked<N: Rank>(challenger: N, holder: N) -> bool {
+        holder.precedes(challenger)
+    }
+
+    fn weakest<N: Rank>() -> N {
+        N::FIRST
     }
 }
 
@@ -112,9 +139,15 @@ impl<S: Side> Aggregate for Extreme<S> {
     }
 }
 
-/// Maps a native value to one that is totally ordered, and back; stored in that form.
+/// A native value with a total order: it maps to one that has it, and back; encoded in that form.
 pub trait Rank: Copy + Send + Sync + Debug + 'static {
     type Ordered: Copy + Ord + Debug + Send + Sync + 'static;
+    /// The first and the last value in this order.
+    const FIRST: Self;
+    const LAST: Self;
+
+    /// Whether it comes before `other` in this order.
+    fn precedes(self, other: Self) -> bool;
     fn rank(self) -> Self::Ordered;
     fn unrank(ordered: Self::Ordered) -> Self;
     fn put(ordered: Self::Ordered, out: &mut Vec<u8>);
@@ -125,6 +158,13 @@ macro_rules! rank_integer {
     ($($native:ty),*) => {$(
         impl Rank for $native {
             type Ordered = $native;
+            const FIRST: Self = <$native>::MIN;
+            const LAST: Self = <$native>::MAX;
+
+            #[inline(always)]
+            fn precedes(self, other: Self) -> bool {
+                self < other
+            }
 
             #[inline]
             fn rank(self) -> $native {
@@ -153,6 +193,14 @@ macro_rules! rank_float {
         /// The order of IEEE 754's totalOrder, with every NaN as the one positive quiet NaN.
         impl Rank for $native {
             type Ordered = $signed;
+            const FIRST: Self = <$native>::NEG_INFINITY;
+            const LAST: Self = <$native>::NAN;
+
+            #[inline(always)]
+            fn precedes(self, other: Self) -> bool {
+                // One comparison decides nearly always; it is false for NaN, too.
+                if self > other { false } else { self.rank() < other.rank() }
+            }
 
             #[inline]
             fn rank(self) -> $signed {
@@ -293,6 +341,78 @@ impl Value for Box<str> {
     }
 }
 
+/// [`Held`] native values.
+#[derive(Debug)]
+pub struct Extremes<S, N> {
+    values: Slots<N>,
+    seen: Seen,
+    side: PhantomData<fn() -> S>,
+}
+
+impl<S: Side, N: Rank> Default for Extremes<S, N> {
+    fn default() -> Self {
+        Self { values: Slots::new(S::weakest()), seen: Seen::default(), side: PhantomData }
+    }
+}
+
+impl<S: Side, N: Rank> Extremes<S, N> {
+    fn lift<T: ArrowPrimitiveType<Native = N>>(&mut self, column: &PrimitiveArray<T>, rows: Selection<'_>) {
+        let values = self.values.slots();
+        if values.is_empty() {
+            return;
+        }
+        rows.for_each_value(column, |value, group| {
+            let holder = slot(values, group);
+            if S::wins_ranked(value, *holder) {
+                *holder = value;
+            }
+        });
+        self.seen.lift(column.nulls(), rows);
+    }
+
+    /// The group's value in its total order, if there is one.
+    fn held(&self, group: usize) -> Option<N::Ordered> {
+        self.seen.get(group).then(|| self.values[group].rank())
+    }
+}
+
+impl<S: Side, N: Rank> Column for Extremes<S, N> {
+    type State = Held<S, Ranked<N>>;
+
+    fn groups(&self) -> usize {
+        self.values.len()
+    }
+
+    fn grow(&mut self, groups: usize) {
+        self.values.grow(groups);
+        self.seen.grow(groups);
+    }
+
+    fn state(&self, group: usize) -> Cow<'_, Held<S, Ranked<N>>> {
+        Cow::Owned(Held { value: self.held(group).map(Ranked), side: PhantomData })
+    }
+
+    fn merge(&mut self, group: usize, other: &Held<S, Ranked<N>>) {
+        if let Some(Ranked(challenger)) = other.value {
+            let holder = self.values.get_mut(group);
+            let challenger = N::unrank(challenger);
+            if S::wins_ranked(challenger, *holder) {
+                *holder = challenger;
+            }
+            self.seen.mark(group);
+        }
+    }
+
+    fn drop_first(&mut self, n: usize) {
+        self.values.drop_first(n);
+        self.seen.drop_first(n);
+    }
+
+    fn size(&self) -> usize {
+        self.values.size() + self.seen.size()
+    }
+}
+
 struct ExtremePrimitive<S, T> {
     data_type: DataType,
     side: PhantomData<fn() -> (S, T)>,
@@ -317,19 +437,18 @@ where
 {
     const NAME: &'static str = S::NAME;
     const VERSION: u8 = 1;
-    type State = Held<S, Ranked<T::Native>>;
+    type Column = Extremes<S, T::Native>;
 
     fn return_type(&self) -> DataType {
         self.data_type.clone()
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
-        let values = args[0].as_primitive::<T>();
-        rows.for_each_value(values, |value, group| states[group].challenge(Ranked(value.rank())));
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
+        states.lift(args[0].as_primitive::<T>(), rows);
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
-        let values = states.iter().map(|held| held.value.map(|value| T::Native::unrank(value.0)));
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
+        let values = (0..states.groups()).map(|group| states.held(group).map(T::Native::unrank));
         Ok(Arc::new(values.collect::<PrimitiveArray<T>>().with_data_type(self.data_type.clone())))
     }
 }
@@ -340,18 +459,18 @@ struct ExtremeBoolean<S>(PhantomData<S>);
 impl<S: Side> Kernel for ExtremeBoolean<S> {
     const NAME: &'static str = S::NAME;
     const VERSION: u8 = 1;
-    type State = Held<S, bool>;
+    type Column = Vec<Held<S, bool>>;
 
     fn return_type(&self) -> DataType {
         DataType::Boolean
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_boolean();
         rows.for_each(values.nulls(), |row, group| states[group].challenge(values.value(row)));
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         Ok(Arc::new(states.iter().map(|held| held.value).collect::<BooleanArray>()))
     }
 }
@@ -362,13 +481,13 @@ struct ExtremeString<S>(PhantomData<S>);
 impl<S: Side> Kernel for ExtremeString<S> {
     const NAME: &'static str = S::NAME;
     const VERSION: u8 = 1;
-    type State = Held<S, Box<str>>;
+    type Column = Vec<Held<S, Box<str>>>;
 
     fn return_type(&self) -> DataType {
         DataType::Utf8
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_string::<i32>();
         rows.for_each(values.nulls(), |row, group| {
             let (challenger, holder) = (values.value(row), &mut states[group].value);
@@ -378,7 +497,7 @@ impl<S: Side> Kernel for ExtremeString<S> {
         });
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         Ok(Arc::new(states.iter().map(|held| held.value.as_deref()).collect::<StringArray>()))
     }
 }

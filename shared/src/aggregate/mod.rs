@@ -20,6 +20,7 @@ mod bitwise;
 mod capped;
 mod chosen;
 pub mod codec;
+mod column;
 mod count;
 mod count_distinct;
 mod covariance;
@@ -29,6 +30,7 @@ mod double_double;
 mod first_last;
 mod histogram;
 mod hyperloglog;
+mod integer_sums;
 mod kernel;
 mod min_max;
 mod moments;
@@ -54,8 +56,9 @@ use datafusion::common::ScalarValue;
 use serde::Serialize;
 
 pub use codec::StateError;
+pub use column::Column;
 pub use double::DoubleSum;
-pub use kernel::{Kernel, Selection, State};
+pub use kernel::{Kernel, Selection, State, StateOf};
 
 /// Every aggregate that SQL can name.
 pub fn registry() -> Vec<Arc<dyn Aggregate>> {

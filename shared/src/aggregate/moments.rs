@@ -42,7 +42,7 @@ pub type BinaryMoments = Sums<5>;
 
 impl<const N: usize> Default for Sums<N> {
     fn default() -> Self {
-        Self { count: 0, sums: [DoubleSum::default(); N] }
+        Self { count: 0, sums: std::array::from_fn(|_| DoubleSum::default()) }
     }
 }
 
@@ -67,6 +67,10 @@ impl<const N: usize> State for Sums<N> {
             }
         }
         Ok(state)
+    }
+
+    fn heap_size(&self) -> usize {
+        self.sums.iter().map(DoubleSum::heap_size).sum()
     }
 }
 
@@ -269,8 +273,8 @@ impl<S: Statistic> Aggregate for Statistical<S> {
 
 impl<S: Statistic> Kernel for Statistical<S> {
     const NAME: &'static str = S::NAME;
-    const VERSION: u8 = 1;
-    type State = S::Moments;
+    const VERSION: u8 = 2;
+    type Column = Vec<S::Moments>;
 
     fn return_type(&self) -> DataType {
         DataType::Float64
@@ -280,11 +284,11 @@ impl<S: Statistic> Kernel for Statistical<S> {
         EqualityClass::Reproducible
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         S::Moments::lift(states, args, rows);
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         Ok(Arc::new(states.iter().map(S::of).collect::<Float64Array>()))
     }
 }

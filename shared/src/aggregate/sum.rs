@@ -3,11 +3,12 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Decimal128Array, Float64Array, Int64Array};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
 use datafusion::common::ScalarValue;
 
-use super::total::Total;
+use super::integer_sums::Narrow;
+use super::total::{IntegerTotals, Total};
 use super::wide::{WideInt, fits_decimal};
 use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection};
 
@@ -65,10 +66,15 @@ pub fn coerce_doubles(name: &str, args: &[DataType], count: usize) -> Result<Vec
     args.iter().map(|arg| coerce_number(name, std::slice::from_ref(arg)).map(|_| DataType::Float64)).collect()
 }
 
-#[inline]
-fn add<T: WideInt>(total: &mut Total<T>, value: T) {
-    total.sum = total.sum.add(value);
-    total.any = true;
+/// Folds a column into totals of integers.
+fn lift<N: Narrow, W: WideInt, T: ArrowPrimitiveType<Native = N>>(
+    totals: &mut IntegerTotals<N, W>,
+    column: &ArrayRef,
+    rows: Selection<'_>,
+) {
+    let values = column.as_primitive::<T>();
+    totals.sums.lift(values, rows);
+    totals.seen.lift(values.nulls(), rows);
 }
 
 #[derive(Clone, Debug)]
@@ -77,21 +83,20 @@ struct SumInteger;
 impl Kernel for SumInteger {
     const NAME: &'static str = "sum";
     const VERSION: u8 = 1;
-    type State = Total<i128>;
+    type Column = IntegerTotals<i64, i128>;
 
     fn return_type(&self) -> DataType {
         DataType::Int64
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
-        let values = args[0].as_primitive::<Int64Type>();
-        rows.for_each_value(values, |value, group| add(&mut states[group], i128::from(value)));
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
+        lift::<_, _, Int64Type>(states, &args[0], rows);
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let overflow = |_| FinishError { aggregate: Self::NAME, data_type: DataType::Int64 };
-        let value = |state: &Total<i128>| state.any.then(|| i64::try_from(state.sum)).transpose();
-        let values: Vec<Option<i64>> = states.iter().map(value).collect::<Result<_, _>>().map_err(overflow)?;
+        let value = |total: Total<i128>| total.any.then(|| i64::try_from(total.sum)).transpose();
+        let values: Vec<Option<i64>> = states.totals().map(value).collect::<Result<_, _>>().map_err(overflow)?;
         Ok(Arc::new(Int64Array::from(values)))
     }
 }
@@ -112,24 +117,23 @@ impl<T> SumDecimal<T> {
 impl<T: WideInt> Kernel for SumDecimal<T> {
     const NAME: &'static str = "sum";
     const VERSION: u8 = 1;
-    type State = Total<T>;
+    type Column = IntegerTotals<i128, T>;
 
     fn return_type(&self) -> DataType {
         DataType::Decimal128(self.precision, self.scale)
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
-        let values = args[0].as_primitive::<Decimal128Type>();
-        rows.for_each_value(values, |value, group| add(&mut states[group], T::from_i128(value)));
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
+        lift::<_, _, Decimal128Type>(states, &args[0], rows);
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let overflow = || FinishError { aggregate: Self::NAME, data_type: Kernel::return_type(self) };
-        let value = |state: &Total<T>| match state.sum.to_i128() {
-            Some(sum) if fits_decimal(state.sum.to_i256(), self.precision) => Ok(state.any.then_some(sum)),
+        let value = |total: Total<T>| match total.sum.to_i128() {
+            Some(sum) if fits_decimal(total.sum.to_i256(), self.precision) => Ok(total.any.then_some(sum)),
             _ => Err(overflow()),
         };
-        let values: Vec<Option<i128>> = states.iter().map(value).collect::<Result<_, _>>()?;
+        let values: Vec<Option<i128>> = states.totals().map(value).collect::<Result<_, _>>()?;
         let array = Decimal128Array::from(values).with_precision_and_scale(self.precision, self.scale);
         Ok(Arc::new(array.expect("the precision was checked when the aggregate was bound")))
     }
@@ -140,8 +144,8 @@ struct SumDouble;
 
 impl Kernel for SumDouble {
     const NAME: &'static str = "sum";
-    const VERSION: u8 = 1;
-    type State = Total<DoubleSum>;
+    const VERSION: u8 = 2;
+    type Column = Vec<Total<DoubleSum>>;
 
     fn return_type(&self) -> DataType {
         DataType::Float64
@@ -151,7 +155,7 @@ impl Kernel for SumDouble {
         EqualityClass::Reproducible
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
         rows.for_each_value(values, |value, group| {
             let state = &mut states[group];
@@ -160,7 +164,7 @@ impl Kernel for SumDouble {
         });
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let values: Vec<Option<f64>> = states.iter().map(|state| state.any.then(|| state.sum.value())).collect();
         Ok(Arc::new(Float64Array::from(values)))
     }

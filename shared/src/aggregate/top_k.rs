@@ -11,7 +11,7 @@ use datafusion::common::ScalarValue;
 use super::capped::{Capped, MAX_CAP};
 use super::value::ValueType;
 use super::value_bytes::ValueBytes;
-use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, StateError, parameter, value};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, StateError, StateOf, parameter, value};
 
 /// The `k` most frequent values with the exact number of events of each: a list of `{value, count}`
 /// by descending count, then ascending value; empty if there are no values, and NULL if there are
@@ -90,17 +90,17 @@ impl MostFrequent {
 impl Kernel for MostFrequent {
     const NAME: &'static str = "top_k";
     const VERSION: u8 = 1;
-    type State = Capped<u64>;
+    type Column = Vec<Capped<u64>>;
 
     fn return_type(&self) -> DataType {
         list_type(self.value_type.data_type())
     }
 
-    fn lift(&self, states: &mut [Self::State], args: &[ArrayRef], rows: Selection<'_>) {
+    fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         Capped::lift(states, &args[0], rows, self.cap);
     }
 
-    fn finish(&self, states: &[Self::State]) -> Result<ArrayRef, FinishError> {
+    fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let overflow = |_| FinishError { aggregate: Self::NAME, data_type: DataType::Int64 };
         let lists: Vec<_> = states.iter().map(|state| self.top(state)).collect();
         let entries: Vec<(&ValueBytes, u64)> = lists.iter().flatten().flatten().copied().collect();
@@ -115,11 +115,11 @@ impl Kernel for MostFrequent {
         Ok(Arc::new(ListArray::new(item, offsets, Arc::new(entries), Some(nulls))))
     }
 
-    fn merge(&self, into: &mut Self::State, other: &Self::State) {
-        into.merge_up_to(other, self.cap);
+    fn merge(&self, states: &mut Self::Column, group: usize, other: &StateOf<Self>) {
+        states[group].merge_up_to(other, self.cap);
     }
 
-    fn check(&self, state: &Self::State) -> Result<(), StateError> {
+    fn check(&self, state: &StateOf<Self>) -> Result<(), StateError> {
         state.check(&self.value_type, self.cap)
     }
 }

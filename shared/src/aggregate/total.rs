@@ -1,17 +1,24 @@
 //! Sums with what has to be known beside them: whether there was anything to add, or how much.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 use super::codec::{Reader, StateError};
+use super::column::{Column, Seen, Slots};
+use super::integer_sums::{IntegerSums, Narrow};
 use super::wide::WideInt;
 use super::{DoubleSum, State};
 
 /// A running sum that does not depend on the order of what is added.
-pub trait Addable: Copy + Debug + Default + Send + Sync + 'static {
+pub trait Addable: Clone + Debug + Default + Send + Sync + 'static {
     /// Adds what another sum has seen.
     fn plus(&mut self, other: &Self);
     fn put(&self, out: &mut Vec<u8>);
     fn read(bytes: &mut Reader<'_>) -> Result<Self, StateError>;
+
+    fn heap_size(&self) -> usize {
+        0
+    }
 }
 
 impl<T: WideInt> Addable for T {
@@ -41,10 +48,14 @@ impl Addable for DoubleSum {
     fn read(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
         Self::decode(bytes)
     }
+
+    fn heap_size(&self) -> usize {
+        self.heap_size()
+    }
 }
 
 /// A sum and whether there was anything to add.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Total<S> {
     pub sum: S,
     pub any: bool,
@@ -68,10 +79,14 @@ impl<S: Addable> State for Total<S> {
         let sum = if any { S::read(bytes)? } else { S::default() };
         Ok(Self { sum, any })
     }
+
+    fn heap_size(&self) -> usize {
+        self.sum.heap_size()
+    }
 }
 
 /// A sum and the number of values in it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Mean<S> {
     pub sum: S,
     pub count: u64,
@@ -94,5 +109,122 @@ impl<S: Addable> State for Mean<S> {
         let count = bytes.u64()?;
         let sum = if count > 0 { S::read(bytes)? } else { S::default() };
         Ok(Self { sum, count })
+    }
+
+    fn heap_size(&self) -> usize {
+        self.sum.heap_size()
+    }
+}
+
+/// [`Total`]s of integers.
+#[derive(Debug)]
+pub struct IntegerTotals<N, W> {
+    pub sums: IntegerSums<N, W>,
+    pub seen: Seen,
+}
+
+impl<N: Narrow, W> Default for IntegerTotals<N, W> {
+    fn default() -> Self {
+        Self { sums: IntegerSums::default(), seen: Seen::default() }
+    }
+}
+
+impl<N: Narrow, W: WideInt> IntegerTotals<N, W> {
+    pub fn total(&self, group: usize) -> Total<W> {
+        Total { sum: self.sums.sum(group), any: self.seen.get(group) }
+    }
+
+    /// The totals of all groups, in their order.
+    pub fn totals(&self) -> impl Iterator<Item = Total<W>> {
+        (0..self.groups()).map(|group| self.total(group))
+    }
+}
+
+impl<N: Narrow, W: WideInt> Column for IntegerTotals<N, W> {
+    type State = Total<W>;
+
+    fn groups(&self) -> usize {
+        self.sums.len()
+    }
+
+    fn grow(&mut self, groups: usize) {
+        self.sums.grow(groups);
+        self.seen.grow(groups);
+    }
+
+    fn state(&self, group: usize) -> Cow<'_, Total<W>> {
+        Cow::Owned(self.total(group))
+    }
+
+    fn merge(&mut self, group: usize, other: &Total<W>) {
+        if other.any {
+            self.sums.merge(group, other.sum);
+            self.seen.mark(group);
+        }
+    }
+
+    fn drop_first(&mut self, n: usize) {
+        self.sums.drop_first(n);
+        self.seen.drop_first(n);
+    }
+
+    fn size(&self) -> usize {
+        self.sums.size() + self.seen.size()
+    }
+}
+
+/// [`Mean`]s of integers.
+#[derive(Debug)]
+pub struct IntegerMeans<N, W> {
+    pub sums: IntegerSums<N, W>,
+    pub counts: Slots<u64>,
+}
+
+impl<N: Narrow, W> Default for IntegerMeans<N, W> {
+    fn default() -> Self {
+        Self { sums: IntegerSums::default(), counts: Slots::default() }
+    }
+}
+
+impl<N: Narrow, W: WideInt> IntegerMeans<N, W> {
+    pub fn mean(&self, group: usize) -> Mean<W> {
+        Mean { sum: self.sums.sum(group), count: self.counts[group] }
+    }
+
+    /// The means of all groups, in their order.
+    pub fn means(&self) -> impl Iterator<Item = Mean<W>> {
+        (0..self.groups()).map(|group| self.mean(group))
+    }
+}
+
+impl<N: Narrow, W: WideInt> Column for IntegerMeans<N, W> {
+    type State = Mean<W>;
+
+    fn groups(&self) -> usize {
+        self.counts.len()
+    }
+
+    fn grow(&mut self, groups: usize) {
+        self.sums.grow(groups);
+        self.counts.grow(groups);
+    }
+
+    fn state(&self, group: usize) -> Cow<'_, Mean<W>> {
+        Cow::Owned(self.mean(group))
+    }
+
+    fn merge(&mut self, group: usize, other: &Mean<W>) {
+        self.sums.merge(group, other.sum);
+        let count = self.counts.get_mut(group);
+        *count = count.saturating_add(other.count);
+    }
+
+    fn drop_first(&mut self, n: usize) {
+        self.sums.drop_first(n);
+        self.counts.drop_first(n);
+    }
+
+    fn size(&self) -> usize {
+        self.sums.size() + self.counts.size()
     }
 }
