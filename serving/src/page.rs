@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anabranch_shared::merge::Merge;
 use anabranch_shared::view::Window;
-use anabranch_shared::windows::Windows;
+use anabranch_shared::windows::{GLOBAL, Windows};
 use arrow::array::RecordBatch;
 
 use crate::condition::Condition;
@@ -73,7 +73,12 @@ async fn page_of_panes(pinned: &Pinned, realtime: &RealtimeView, request: PageRe
         let order = windows.order();
         let looked_at = LookedAt { pinned, realtime, sides: &chunk.sides, merge: &merge, windows: &windows };
         page.rows.extend(looked_at.rows(&order, request.parts)?);
-        page.last = order.last().filter(|_| chunk.more).map(|window| looked_at.id(*window));
+        page.last = match order.last() {
+            _ if !chunk.more => None,
+            Some(window) => Some(looked_at.id(*window)),
+            // A count trigger has fired for none of these groups.
+            None => chunk.last.map(|group| RowId::new(group.key(), GLOBAL)),
+        };
         if page.last.is_none() || page.rows.len() == request.limit {
             break;
         }
@@ -159,6 +164,7 @@ async fn first_rows(
 /// Consecutive groups with all that both sides have of them.
 struct Chunk {
     sides: Sides,
+    last: Option<GroupId>,
     more: bool,
 }
 
@@ -178,7 +184,9 @@ impl Chunk {
         let more = candidates.len() > wanted;
         let groups: Vec<&GroupId> = candidates.into_iter().take(wanted).collect();
         let rows = groups.last().map_or(0, |last| ids.partition_point(|id| id <= *last));
+        let last = groups.last().map(|last| (*last).clone());
         let recent = groups.into_iter().filter_map(|group| realtime.groups.get(group)).flatten().copied().collect();
-        Ok(Self { sides: Sides { batch: batch.iter().map(|batch| batch.slice(0, rows)).collect(), recent }, more })
+        let sides = Sides { batch: batch.iter().map(|batch| batch.slice(0, rows)).collect(), recent };
+        Ok(Self { sides, last, more })
     }
 }

@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 
+use crate::aggregate::count_trigger::CountTrigger;
 use crate::aggregate::session::{Fragment, Sessions};
 use crate::aggregate::{StateError, States, row};
 use crate::groups::Groups;
 use crate::view::{Bounds, ViewPlan, Window};
 
+/// Bounds of the only window of a group where the view has no windows.
+pub const GLOBAL: Bounds = (0, 0);
+
 /// The windows of some groups, with the states of the view's aggregates. The groups have all panes
 /// that the windows are made of; windows without events do not exist.
 #[derive(Debug)]
 pub struct Windows<'a> {
-    /// Bounds and key of each window; `(0, 0)` where the view has no windows.
+    /// Bounds and key of each window; [`GLOBAL`] where the view has no windows.
     pub bounds: Vec<Bounds>,
     pub keys: Vec<&'a [u8]>,
     states: StatesOf<'a>,
@@ -27,6 +31,9 @@ enum StatesOf<'a> {
 impl<'a> Windows<'a> {
     /// Puts the windows of `groups` together.
     pub fn of(plan: &ViewPlan, groups: &'a Groups) -> Result<Self, StateError> {
+        if let Some(trigger) = plan.count_trigger() {
+            return Assembly::new(plan).fired(groups, &trigger);
+        }
         let window = plan.window.as_ref().map(|column| &column.window);
         match window {
             Some(window) if !window.is_pane() => match plan.sessions() {
@@ -40,7 +47,7 @@ impl<'a> Windows<'a> {
     fn panes(groups: &'a Groups, window: Option<&Window>) -> Self {
         let bounds = |group| match window {
             Some(window) => window.pane(groups.pane(group).0).unwrap_or((groups.pane(group).0, i64::MAX)),
-            None => (0, 0),
+            None => GLOBAL,
         };
         Self {
             bounds: (0..groups.len()).map(bounds).collect(),
@@ -111,6 +118,19 @@ impl<'a> Assembly<'a> {
         for (key, fragments) in fragments {
             for fragment in sessions.coalesce(fragments)? {
                 self.add(key, sessions.bounds(&fragment), &fragment.states)?;
+            }
+        }
+        Ok(self.windows())
+    }
+
+    /// What has fired of each group; a group of which nothing has does not exist yet.
+    fn fired(mut self, groups: &'a Groups, trigger: &CountTrigger) -> Result<Windows<'a>, StateError> {
+        let mut encoded = Vec::new();
+        for group in 0..groups.len() {
+            encoded.clear();
+            groups.states()[0].encode(group, &mut encoded);
+            if let Some(states) = trigger.fired(&encoded)? {
+                self.add(groups.key(group), GLOBAL, &states)?;
             }
         }
         Ok(self.windows())

@@ -47,7 +47,9 @@ struct Finished {
 }
 
 pub fn compare(plan: &ViewPlan, oracle: &Oracle, groups: &Groups) -> Result<Option<Difference>> {
-    let windows = plan.sessions().map(|_| Windows::of(plan, groups)).transpose().map_err(BatchViewError::from)?;
+    // The oracle's groups are panes, but for these, which it puts together as it goes.
+    let is_put_together = plan.sessions().is_some() || plan.trigger.is_some();
+    let windows = is_put_together.then(|| Windows::of(plan, groups)).transpose().map_err(BatchViewError::from)?;
     let (found, states) = match &windows {
         Some(windows) => {
             let starts = windows.bounds.iter().map(|(start, _)| *start);

@@ -14,6 +14,7 @@ mod window;
 
 use std::collections::BTreeMap;
 
+use anabranch_shared::archive::{OFFSET, PARTITION};
 use anabranch_shared::groups::Groups;
 use anabranch_shared::view::ViewPlan;
 use arrow::array::RecordBatch;
@@ -39,6 +40,9 @@ pub const TOLERANCE: f64 = 1e-9;
 
 const TIME: &str = "time";
 const PANE: &str = "pane";
+/// Where an event lies in the log, for count triggers.
+const LOG_PARTITION: &str = "partition";
+const LOG_OFFSET: &str = "offset";
 
 /// A view's groups as the second engine computed them.
 #[derive(Debug)]
@@ -129,7 +133,8 @@ impl Oracle {
     }
 }
 
-/// What the second engine gets to see of each event: `time`, `k0`, `k1`, ..., then the recipes' columns.
+/// What the second engine gets to see of each event: `time`, `k0`, `k1`, ..., its place in the log
+/// where a count trigger asks for it, then the recipes' columns.
 fn projected(plan: &ViewPlan, recipes: &[Recipe], events: DataFrame) -> Result<DataFrame> {
     let events = match &plan.filter {
         Some(filter) => events.filter(filter.clone())?,
@@ -138,6 +143,13 @@ fn projected(plan: &ViewPlan, recipes: &[Recipe], events: DataFrame) -> Result<D
     let time = Expr::Column(Column::new_unqualified(&plan.definition.source.event_time));
     let mut columns = vec![cast(time, DataType::Int64).alias(TIME)];
     columns.extend(plan.keys.iter().enumerate().map(|(i, key)| key.expr.clone().alias(key_name(i))));
+    if plan.trigger.is_some() {
+        let place = [(PARTITION, LOG_PARTITION), (OFFSET, LOG_OFFSET)];
+        columns
+            .extend(place.map(|(column, name)| {
+                cast(Expr::Column(Column::new_unqualified(column)), DataType::Int64).alias(name)
+            }));
+    }
     columns.extend(recipes.iter().flat_map(|recipe| recipe.inputs(&plan.aggregates[recipe.index()])));
     Ok(events.select(columns)?)
 }

@@ -5,10 +5,10 @@ use anabranch_shared::view::{Calendar, Span, ViewPlan, Window};
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use polars::frame::DataFrame;
-use polars::prelude::{Column, NamedFrom, Series};
+use polars::prelude::{BooleanChunked, Column, NamedFrom, NewChunkedArray, Series};
 
 use super::column::exact;
-use super::{Exact, PANE, TIME, key_name};
+use super::{Exact, LOG_OFFSET, LOG_PARTITION, PANE, TIME, key_name};
 use crate::{Error, Result};
 
 /// How events are put into slices of event time, each with the start by which it is compared.
@@ -16,6 +16,9 @@ use crate::{Error, Result};
 pub enum Slices {
     /// Everything is one.
     Whole,
+    /// Everything up to the last event that is the so many-th, or a multiple of it, of its group in
+    /// its partition.
+    Fired(usize),
     /// Panes of one size in microseconds.
     Panes(i64),
     /// Sessions with this gap in microseconds.
@@ -26,7 +29,7 @@ pub enum Slices {
 
 impl Slices {
     pub fn of(plan: &ViewPlan) -> Result<Self> {
-        let Some(column) = &plan.window else { return Ok(Self::Whole) };
+        let Some(column) = &plan.window else { return Ok(plan.trigger.map_or(Self::Whole, Self::Fired)) };
         match (&column.window, column.window.fixed_pane_us()) {
             (Window::Session { gap_us }, _) => Ok(Self::Sessions(*gap_us)),
             (Window::Calendar(calendar), _) => Self::dates(calendar),
@@ -43,11 +46,16 @@ impl Slices {
         }
     }
 
-    /// The events with the start of each one's slice.
+    /// The events with the start of each one's slice, less those that a count trigger waits with.
     pub fn assign(self, mut events: DataFrame, keys: usize) -> Result<DataFrame> {
-        let times = times(&events)?;
+        if let Self::Fired(every) = self {
+            let offsets = numbers(&events, LOG_OFFSET)?;
+            let fired = fired(&keys_of(&events, keys)?, &numbers(&events, LOG_PARTITION)?, &offsets, every);
+            events = events.filter(&BooleanChunked::from_slice("fired".into(), &fired))?;
+        }
+        let times = numbers(&events, TIME)?;
         let starts = match self {
-            Self::Whole => vec![Pane::GLOBAL.0; times.len()],
+            Self::Whole | Self::Fired(_) => vec![Pane::GLOBAL.0; times.len()],
             // Time less its remainder, which is not negative whatever the sign of the time.
             Self::Panes(size_us) => times.iter().map(|time| time - ((time % size_us) + size_us) % size_us).collect(),
             Self::Sessions(gap_us) => session_starts(&keys_of(&events, keys)?, &times, gap_us),
@@ -58,12 +66,33 @@ impl Slices {
     }
 }
 
-fn times(events: &DataFrame) -> Result<Vec<i64>> {
-    let number = |time: &Exact| match time {
-        Exact::Number(time) => Ok(*time as i64),
-        _ => Err(Error::Inexpressible("an event without a time".into())),
+fn numbers(events: &DataFrame, column: &str) -> Result<Vec<i64>> {
+    let number = |value: &Exact| match value {
+        Exact::Number(number) => Ok(*number as i64),
+        _ => Err(Error::Inexpressible(format!("an event without a {column}"))),
     };
-    exact(events.column(TIME)?)?.iter().map(number).collect()
+    exact(events.column(column)?)?.iter().map(number).collect()
+}
+
+/// Goes through each group's events of a partition by their offsets, and back over those after the
+/// last full count.
+fn fired(keys: &[Vec<Exact>], partitions: &[i64], offsets: &[i64], every: usize) -> Vec<bool> {
+    let group = |row: usize| (&keys[row], partitions[row]);
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_by(|a, b| (group(*a), offsets[*a]).cmp(&(group(*b), offsets[*b])));
+    let mut fired = vec![false; keys.len()];
+    let (mut begin, mut waiting) = (0, 0);
+    for (index, row) in order.iter().enumerate() {
+        if group(order[begin]) != group(*row) {
+            (begin, waiting) = (index, 0);
+        }
+        waiting += 1;
+        if waiting == every {
+            order[index + 1 - every..=index].iter().for_each(|row| fired[*row] = true);
+            waiting = 0;
+        }
+    }
+    fired
 }
 
 fn keys_of(events: &DataFrame, keys: usize) -> Result<Vec<Vec<Exact>>> {

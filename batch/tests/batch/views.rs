@@ -26,8 +26,12 @@ pub const CUMULATING: &str = "SELECT g, window_end, count(*) AS c, sum(n) AS s F
 pub const SESSIONS: &str = "SELECT k, flag, window_start, window_end, count(*) AS c, sum(amount) AS s, \
     max(x) FILTER (WHERE n > 0) AS m FROM events GROUP BY k, flag, session(ts, INTERVAL '7 seconds')";
 
+pub const TRIGGERED: &str = "SELECT k, flag, count(*) AS c, sum(amount) AS s, max(x) FILTER (WHERE n > 0) AS m FROM events \
+    WHERE g <> 1 GROUP BY k, flag, every(4)";
+
 pub const CHOSEN: &str = "SELECT g, count_distinct(k, 1000) AS ks, count_distinct(n, 3) AS few, first_value(n) AS f, \
     last_value(k) FILTER (WHERE n > 0) AS l, arg_max(k, amount) AS a, arg_min(n, day) AS m, bool_and(flag) AS every, \
     bool_or(flag) FILTER (WHERE x > 0) AS some, var_samp(amount) AS v, stddev_pop(n) AS s FROM events GROUP BY g";
 
-pub const ALL: [&str; 9] = [WINDOWED, FILTERED, GLOBAL, TYPED_KEYS, ODD_KEYS, HOPPING, CUMULATING, SESSIONS, CHOSEN];
+pub const ALL: [&str; 10] =
+    [WINDOWED, FILTERED, GLOBAL, TYPED_KEYS, ODD_KEYS, HOPPING, CUMULATING, SESSIONS, TRIGGERED, CHOSEN];

@@ -29,6 +29,7 @@ fn describe(name: &str, plan: &ViewPlan, mode: anabranch_shared::catalog::Mode) 
         "mode": mode,
         "keys": keys.join(", "),
         "window": plan.window.as_ref().map(|window| &window.window),
+        "trigger": plan.trigger.map(|every| json!({ "every": every })),
         "class": plan.class(),
         "aggregates": aggregates,
         "fingerprint": plan.fingerprint,

@@ -62,6 +62,10 @@ impl RowsRequest {
     async fn read(&self, serving: &Serving, pinned: Arc<Pinned>) -> Result<(Standing, RowsAnswer), Failure> {
         let condition = self.condition.clone().condition(&pinned.plan)?;
         let after = self.cursor.as_ref().map(|cursor| cursor.row(&pinned.plan)).transpose()?;
+        if self.parts && pinned.plan.trigger.is_some() {
+            let cause = "a view with a count trigger has no parts: a side alone does not know what has fired";
+            return Err(Failure::bad(cause, "leave out 'parts'"));
+        }
         let realtime = Arc::new(serving.realtime(&pinned, &condition).await?);
         let request = PageRequest { condition, after, limit: self.limit, parts: self.parts };
         let page = page(&pinned, &realtime, request).await?;

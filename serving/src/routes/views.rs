@@ -101,6 +101,7 @@ fn definition(plan: &ViewPlan) -> Result<Value, Failure> {
         "references": plan.definition.references,
         "fingerprint": plan.fingerprint,
         "window": plan.window.as_ref().map(|column| window(&column.window)).transpose()?,
+        "trigger": plan.trigger.map(|every| json!({ "every": every })),
         "columns": plan.output.iter().map(column).collect::<Vec<_>>(),
         "aggregates": plan.aggregates.iter().map(aggregate).collect::<Vec<_>>(),
         "equality": plan.class(),

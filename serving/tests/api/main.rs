@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod count_trigger;
 mod coverage;
 mod ingest;
 mod paging;

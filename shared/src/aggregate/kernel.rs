@@ -126,6 +126,10 @@ impl<K: Kernel> BoundAggregate for K {
         Kernel::class(self)
     }
 
+    fn version(&self) -> u8 {
+        K::VERSION
+    }
+
     fn new_states(&self) -> Box<dyn States> {
         Box::new(KernelStates { kernel: self.clone(), column: K::Column::default(), heap: 0, unmeasured: 0 })
     }

@@ -23,6 +23,7 @@ pub mod codec;
 mod column;
 mod count;
 mod count_distinct;
+pub mod count_trigger;
 mod covariance;
 mod ddsketch;
 mod double;
@@ -35,6 +36,7 @@ mod kernel;
 mod min_max;
 mod moments;
 mod parameter;
+pub mod parts;
 mod position;
 pub mod row;
 pub mod session;
@@ -166,6 +168,9 @@ pub trait BoundAggregate: Debug + Send + Sync {
     fn return_type(&self) -> DataType;
 
     fn class(&self) -> EqualityClass;
+
+    /// First byte of every encoded state.
+    fn version(&self) -> u8;
 
     /// No groups yet.
     fn new_states(&self) -> Box<dyn States>;

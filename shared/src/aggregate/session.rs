@@ -13,26 +13,18 @@ use arrow::array::{ArrayRef, AsArray, BinaryArray, BooleanArray};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 
 use super::codec::{Reader, put_bytes, put_len};
-use super::{BoundAggregate, EqualityClass, FinishError, StateError, States, row};
+use super::parts::{Parts, encoded};
+use super::{BoundAggregate, EqualityClass, FinishError, StateError, States};
 
 const NAME: &str = "session";
 const VERSION: u8 = 1;
 
 /// All aggregates of a view with session windows, as one. The arguments of [`States::lift`] are the
-/// event time, then for each aggregate its columns and, if it has one, its filter.
+/// event time, then those of [`Parts`].
 #[derive(Clone, Debug)]
 pub struct Sessions {
     gap_us: i64,
-    aggregates: Vec<Part>,
-}
-
-/// One of the view's aggregates.
-#[derive(Clone, Debug)]
-pub struct Part {
-    pub aggregate: Arc<dyn BoundAggregate>,
-    /// Number of its columns.
-    pub columns: usize,
-    pub filtered: bool,
+    parts: Parts,
 }
 
 /// Events that follow each other within the gap.
@@ -46,12 +38,8 @@ pub struct Fragment {
 }
 
 impl Sessions {
-    pub fn new(gap_us: i64, aggregates: Vec<Part>) -> Self {
-        Self { gap_us, aggregates }
-    }
-
-    fn new_states(&self) -> Vec<Box<dyn States>> {
-        self.aggregates.iter().map(|part| part.aggregate.new_states()).collect()
+    pub fn new(gap_us: i64, parts: Parts) -> Self {
+        Self { gap_us, parts }
     }
 
     /// Coalesces fragments that are at most a gap apart, in the order of their time.
@@ -62,7 +50,7 @@ impl Sessions {
             match coalesced.last_mut() {
                 Some(before) if fragment.first.saturating_sub(before.last) <= self.gap_us => {
                     before.last = before.last.max(fragment.last);
-                    before.states = self.merged(&before.states, &fragment.states)?;
+                    before.states = self.parts.merged([before.states.as_slice(), &fragment.states])?;
                 }
                 _ => coalesced.push(fragment),
             }
@@ -73,16 +61,6 @@ impl Sessions {
     /// The window of a session: it ends one gap after its last event.
     pub fn bounds(&self, session: &Fragment) -> (i64, i64) {
         (session.first, session.last.saturating_add(self.gap_us))
-    }
-
-    fn merged(&self, a: &[u8], b: &[u8]) -> Result<Vec<u8>, StateError> {
-        let mut states = self.new_states();
-        states.iter_mut().for_each(|column| column.grow(1));
-        row::merge(&mut states, a, 0)?;
-        row::merge(&mut states, b, 0)?;
-        let mut merged = Vec::with_capacity(a.len());
-        row::encode(&states, 0, &mut merged);
-        Ok(merged)
     }
 
     /// Reads an encoded state.
@@ -100,18 +78,10 @@ impl Sessions {
             if first > last || !apart {
                 return Err(StateError::Invalid("fragments of sessions overlap"));
             }
-            fragments.push(Fragment { first, last, states: self.checked(bytes.bytes()?)? });
+            fragments.push(Fragment { first, last, states: self.parts.checked(bytes.bytes()?)? });
         }
         bytes.end()?;
         Ok(fragments)
-    }
-
-    /// A row of states, which reads as one and is canonical.
-    fn checked(&self, states: &[u8]) -> Result<Vec<u8>, StateError> {
-        let mut columns = self.new_states();
-        columns.iter_mut().for_each(|column| column.grow(1));
-        row::merge(&mut columns, states, 0)?;
-        Ok(states.to_vec())
     }
 }
 
@@ -126,7 +96,11 @@ impl BoundAggregate for Sessions {
     }
 
     fn class(&self) -> EqualityClass {
-        self.aggregates.iter().map(|part| part.aggregate.class()).max().unwrap_or(EqualityClass::Exact)
+        self.parts.class()
+    }
+
+    fn version(&self) -> u8 {
+        VERSION
     }
 
     fn new_states(&self) -> Box<dyn States> {
@@ -177,21 +151,11 @@ impl States for SessionStates {
             let end = runs.get(run + 1).copied().unwrap_or(order.len());
             order[*start..end].iter().for_each(|row| run_of_row[*row as usize] = run);
         }
-        let mut states = self.sessions.new_states();
-        let mut next = 1;
-        for (part, column) in self.sessions.aggregates.iter().zip(&mut states) {
-            let columns = &args[next..next + part.columns];
-            let filter = part.filtered.then(|| args[next + part.columns].as_boolean());
-            next += part.columns + usize::from(part.filtered);
-            column.grow(runs.len());
-            column.lift(columns, &run_of_row, filter);
-        }
+        let states = self.sessions.parts.lift(&args[1..], &run_of_row, runs.len());
         for (run, start) in runs.iter().enumerate() {
             let end = runs.get(run + 1).copied().unwrap_or(order.len());
             let (first, last) = (times[order[*start] as usize], times[order[end - 1] as usize]);
-            let mut encoded = Vec::new();
-            row::encode(&states, run, &mut encoded);
-            let fragment = Fragment { first, last, states: encoded };
+            let fragment = Fragment { first, last, states: encoded(&states, run) };
             let group = groups[order[*start] as usize];
             self.add(group, vec![fragment]).expect("states that were just encoded can be read");
         }

@@ -35,7 +35,9 @@ pub use finish::FinishViewError;
 use total::total;
 pub use window::{Bounds, Calendar, Span, WINDOW_TYPE, Window, Zone};
 
-use crate::aggregate::session::{Part, Sessions};
+use crate::aggregate::count_trigger::CountTrigger;
+use crate::aggregate::parts::{Part, Parts as AggregateParts};
+use crate::aggregate::session::Sessions;
 use crate::aggregate::{Aggregate, BoundAggregate, EqualityClass, States, registry, udaf};
 use crate::archive::{OFFSET, PARTITION};
 use crate::key;
@@ -59,10 +61,12 @@ pub struct ViewPlan {
     /// WHERE, over the event's columns.
     pub filter: Option<Expr>,
     pub window: Option<WindowColumn>,
+    /// With a count trigger: an answer moves with every so many events of its group.
+    pub trigger: Option<usize>,
     pub keys: Vec<KeyColumn>,
     pub aggregates: Vec<AggregateColumn>,
     /// What is stored per group: one state per aggregate, or one that holds the fragments of its
-    /// sessions.
+    /// sessions, or what a count trigger needs.
     pub states: Vec<StateColumn>,
     /// The SELECT list, over finished columns ([`finished_name`]).
     pub output: Vec<OutputColumn>,
@@ -159,6 +163,7 @@ struct Parts {
     schema: SchemaRef,
     filter: Option<Expr>,
     window: Option<WindowColumn>,
+    trigger: Option<usize>,
     keys: Vec<KeyColumn>,
     aggregates: Vec<AggregateColumn>,
     having: Option<Expr>,
@@ -256,9 +261,9 @@ impl ViewPlan {
     fn new(parts: Parts, mut output: Vec<OutputColumn>, state: &SessionState) -> PlanResult<Self> {
         let schema = parts.schema.clone();
         let events = DFSchema::try_from(schema.clone())?;
-        let Parts { definition, references, filter, window, mut keys, aggregates, having, .. } =
+        let Parts { definition, references, filter, window, trigger, mut keys, aggregates, having, .. } =
             parts.total(&events)?;
-        let states = state_columns(&definition.source.event_time, &window, &aggregates);
+        let states = state_columns(&definition.source.event_time, &window, trigger, &aggregates);
         let per_event = PerEvent::compile(&events, state, &filter, &window, &keys, &states)?;
         let finished = finished_schema(&window, &keys, &aggregates);
         let finished_columns = DFSchema::try_from(finished.clone())?;
@@ -271,7 +276,10 @@ impl ViewPlan {
             }
         }
         let on_finished = OnFinished::compile(finished, state, having.as_ref(), &mut output)?;
-        let fingerprint = fingerprint(&definition, window.as_ref().and_then(|window| window.window.database()));
+        let stored = states.iter().map(|column| column.bound.version()).collect();
+        let versions = [stored, aggregates.iter().map(|aggregate| aggregate.bound.version()).collect()];
+        let database = window.as_ref().and_then(|window| window.window.database());
+        let fingerprint = fingerprint(&definition, database, versions);
         Ok(Self {
             definition,
             references,
@@ -279,6 +287,7 @@ impl ViewPlan {
             event_schema: schema,
             filter,
             window,
+            trigger,
             keys,
             aggregates,
             states,
@@ -300,7 +309,12 @@ impl ViewPlan {
 
     /// The view's aggregates as fragments of sessions, if its window is one.
     pub fn sessions(&self) -> Option<Sessions> {
-        self.window.as_ref().and_then(|window| sessions(&window.window, &self.aggregates))
+        sessions(&self.window, &self.aggregates)
+    }
+
+    /// The view's aggregates with its count trigger, if it has one.
+    pub fn count_trigger(&self) -> Option<CountTrigger> {
+        self.trigger.map(|every| CountTrigger::new(every, parts(&self.aggregates)))
     }
 
     /// Canonical types of the keys.
@@ -428,29 +442,45 @@ fn simplified(expr: Expr, schema: &DFSchema, state: &SessionState) -> PlanResult
     ExprSimplifier::new(context).simplify(expr)
 }
 
-fn state_columns(event_time: &str, window: &Option<WindowColumn>, aggregates: &[AggregateColumn]) -> Vec<StateColumn> {
-    let sessions = window.as_ref().and_then(|window| sessions(&window.window, aggregates));
-    let Some(sessions) = sessions else {
-        let own = |aggregate: &AggregateColumn| StateColumn {
-            bound: aggregate.bound.clone(),
-            args: aggregate.args.clone(),
-            filter: aggregate.filter.clone(),
-        };
-        return aggregates.iter().map(own).collect();
+fn state_columns(
+    event_time: &str,
+    window: &Option<WindowColumn>,
+    trigger: Option<usize>,
+    aggregates: &[AggregateColumn],
+) -> Vec<StateColumn> {
+    // All aggregates as one state, behind what it goes by.
+    let whole = |bound: Arc<dyn BoundAggregate>, by: &[&str]| {
+        let args = aggregates.iter().flat_map(|aggregate| aggregate.args.iter().chain(&aggregate.filter)).cloned();
+        vec![StateColumn { bound, args: by.iter().map(|name| ident(name)).chain(args).collect(), filter: None }]
     };
-    let parts = aggregates.iter().flat_map(|aggregate| aggregate.args.iter().chain(&aggregate.filter));
-    let args = std::iter::once(&ident(event_time)).chain(parts).cloned().collect();
-    vec![StateColumn { bound: Arc::new(sessions), args, filter: None }]
+    if let Some(sessions) = sessions(window, aggregates) {
+        return whole(Arc::new(sessions), &[event_time]);
+    }
+    if let Some(every) = trigger {
+        return whole(Arc::new(CountTrigger::new(every, parts(aggregates))), &[PARTITION, OFFSET]);
+    }
+    let own = |aggregate: &AggregateColumn| StateColumn {
+        bound: aggregate.bound.clone(),
+        args: aggregate.args.clone(),
+        filter: aggregate.filter.clone(),
+    };
+    aggregates.iter().map(own).collect()
 }
 
-fn sessions(window: &Window, aggregates: &[AggregateColumn]) -> Option<Sessions> {
-    let Window::Session { gap_us } = window else { return None };
+fn sessions(window: &Option<WindowColumn>, aggregates: &[AggregateColumn]) -> Option<Sessions> {
+    match &window.as_ref()?.window {
+        Window::Session { gap_us } => Some(Sessions::new(*gap_us, parts(aggregates))),
+        _ => None,
+    }
+}
+
+fn parts(aggregates: &[AggregateColumn]) -> AggregateParts {
     let part = |aggregate: &AggregateColumn| Part {
         aggregate: aggregate.bound.clone(),
         columns: aggregate.args.len(),
         filtered: aggregate.filter.is_some(),
     };
-    Some(Sessions::new(*gap_us, aggregates.iter().map(part).collect()))
+    AggregateParts::new(aggregates.iter().map(part).collect())
 }
 
 /// A column by its exact name.
@@ -500,13 +530,11 @@ const PINNED_HELP: &str = "bring the file back into the storage root; or publish
 
 /// `database` is the release of the time zone database, where the view follows one. Of a reference
 /// the contents count, and not which version of its table had them.
-fn fingerprint(definition: &Definition, database: Option<&str>) -> String {
+/// `versions` are those of the stored states' encodings, and of the aggregates' own.
+fn fingerprint(definition: &Definition, database: Option<&str>, versions: [Vec<u8>; 2]) -> String {
     let mut definition = definition.clone();
     definition.references.iter_mut().for_each(|pin| pin.version = None);
-    let canonical = match database {
-        None => serde_json::to_vec(&(FORMAT, definition)),
-        Some(release) => serde_json::to_vec(&(FORMAT, definition, release)),
-    };
+    let canonical = serde_json::to_vec(&(FORMAT, definition, database, versions));
     let digest = Sha256::digest(canonical.expect("a definition is plain data"));
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -34,6 +34,11 @@ use crate::key;
 use crate::project::{Definition, Place, ProjectError, Source};
 use crate::reference::ReferenceTable;
 
+/// What stands for a count trigger in GROUP BY.
+const TRIGGER: &str = "every";
+/// Most events between two steps of a count trigger; a state holds that many of them one by one.
+const MAX_EVERY: usize = 1000;
+
 /// What a view's SQL can name after FROM and after JOIN.
 #[derive(Clone, Copy)]
 pub struct Tables<'a> {
@@ -51,8 +56,9 @@ pub fn parse(file: &str, sql: &str, tables: Tables) -> Result<ViewPlan, ProjectE
     rewrite_timestamps(&mut select);
     let mut state = session();
     let references = rewrite_joins(&text, &mut select, &source, tables, &mut state)?;
+    let trigger = take_trigger(&mut select).map_err(|refusal| text.refused(&refusal))?;
     rewrite_window(&mut select).map_err(|refusal| text.refused(&refusal))?;
-    let planned = Planned { text: &text, source, references, state };
+    let planned = Planned { text: &text, source, references, trigger, state };
     planned.view(*select, names)
 }
 
@@ -172,6 +178,37 @@ fn span_in_message(message: &str) -> Span {
     match (number_after("Line: "), number_after("Column: ")) {
         (Some(line), Some(column)) => Span::new(Location { line, column }, Location { line, column }),
         _ => Span::empty(),
+    }
+}
+
+/// Takes `every(n)` out of GROUP BY: it is no key.
+fn take_trigger(select: &mut ast::Select) -> Result<Option<usize>, Refusal> {
+    let ast::GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return Ok(None) };
+    let is_trigger = |expr: &ast::Expr| matches!(expr, ast::Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case(TRIGGER));
+    let Some(position) = groups.iter().position(is_trigger) else { return Ok(None) };
+    let call = groups.remove(position);
+    if let Some(other) = groups.iter().find(|expr| is_trigger(expr) || window_function(expr).is_some()) {
+        let cause = "a count trigger stands alone: a view with windows answers for each of them as it is".into();
+        return Err(Refusal { span: other.span(), cause, help: "take the trigger or the window" });
+    }
+    let every = trigger_count(&call).filter(|every| (1..=MAX_EVERY).contains(every));
+    every.map(Some).ok_or_else(|| Refusal {
+        span: call.span(),
+        cause: format!("{TRIGGER} takes one literal number of events, from 1 to {MAX_EVERY}"),
+        help: "write every(100) to move an answer with every 100th event of its group",
+    })
+}
+
+fn trigger_count(call: &ast::Expr) -> Option<usize> {
+    let ast::Expr::Function(ast::Function { args: ast::FunctionArguments::List(list), .. }) = call else {
+        return None;
+    };
+    match list.args.as_slice() {
+        [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Value(value)))] => match &value.value {
+            ast::Value::Number(number, _) => number.parse().ok(),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -331,6 +368,7 @@ struct Planned<'a> {
     text: &'a Text<'a>,
     source: Source,
     references: Vec<Arc<ReferenceTable>>,
+    trigger: Option<usize>,
     state: SessionState,
 }
 
@@ -444,7 +482,8 @@ impl Planned<'_> {
         let references = self.references.clone();
         let pins = references.iter().map(|table| table.pin().clone()).collect();
         let definition = Definition { sql: self.text.sql.to_owned(), source: self.source.clone(), references: pins };
-        let parts = super::Parts { definition, references, schema, filter, window, keys, aggregates, having };
+        let trigger = self.trigger;
+        let parts = super::Parts { definition, references, schema, filter, window, trigger, keys, aggregates, having };
         let columns = names.into_iter().zip(output).map(|(name, expr)| OutputColumn::new(name, expr)).collect();
         ViewPlan::new(parts, columns, &self.state).map_err(|error| self.text.planning(&error))
     }

@@ -12,10 +12,11 @@ pub const DATA_NAME: &str = "online-retail.csv.gz";
 pub const DATA: &[u8] = include_bytes!("../../../../examples/retail/online-retail.csv.gz");
 
 const PROJECT: &str = include_str!("../../../../examples/retail/anabranch.toml");
-const VIEWS: [(&str, &str); 7] = [
+const VIEWS: [(&str, &str); 8] = [
     ("country_sales", include_str!("../../../../examples/retail/views/country_sales.sql")),
     ("country_week", include_str!("../../../../examples/retail/views/country_week.sql")),
     ("customer_spend", include_str!("../../../../examples/retail/views/customer_spend.sql")),
+    ("customer_tens", include_str!("../../../../examples/retail/views/customer_tens.sql")),
     ("customer_visits", include_str!("../../../../examples/retail/views/customer_visits.sql")),
     ("month", include_str!("../../../../examples/retail/views/month.sql")),
     ("price_stats", include_str!("../../../../examples/retail/views/price_stats.sql")),
