@@ -92,6 +92,7 @@ fn definition(plan: &ViewPlan) -> Result<Value, Failure> {
         json!({
             "function": aggregate.function.name(),
             "arguments": aggregate.args[..aggregate.types.len()].iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "parameters": aggregate.parameters.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "equality": aggregate.bound.class(),
         })
     };
