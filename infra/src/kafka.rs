@@ -11,6 +11,9 @@ use crate::{InfraError, install, port};
 
 const NAME: &str = "kafka";
 const SETTINGS: &str = include_str!("../kafka/server.properties");
+const LOGGING: &str = include_str!("../kafka/log4j2.properties");
+/// Name of the file with [`LOGGING`], beside the settings.
+const LOGGING_FILE: &str = "log4j2.properties";
 /// Any will do: every broker is a cluster of its own.
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
 /// Small and quick to start; the broker's life is too short for the second compiler to pay.
@@ -99,12 +102,13 @@ fn write_settings(data: &Path, port: u16, settings: &[(&str, &str)]) -> std::io:
     let extra: String = settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     let file = data.join("server.properties");
     fs::write(&file, [SETTINGS, &own, &extra].concat())?;
+    fs::write(data.join(LOGGING_FILE), LOGGING)?;
     Ok(file)
 }
 
 fn format_storage(jars: &Path, settings: &Path) -> Result<(), InfraError> {
     let mut command = Command::new("java");
-    command.args(java(jars, "kafka.tools.StorageTool"));
+    command.args(java(jars, settings, "kafka.tools.StorageTool"));
     command.args(["format", "-t", CLUSTER_ID, "-c"]).arg(settings);
     let output = command.output().context(NAME, "run java", "run infra/install")?;
     if output.status.success() {
@@ -116,13 +120,13 @@ fn format_storage(jars: &Path, settings: &Path) -> Result<(), InfraError> {
 }
 
 fn launch(jars: &Path, settings: &Path, port: u16) -> Launch {
-    let mut args = java(jars, "kafka.Kafka");
+    let mut args = java(jars, settings, "kafka.Kafka");
     args.push(settings.into());
     Launch { name: NAME, program: "java", args, port, ready: "Kafka Server started" }
 }
 
-fn java(jars: &Path, main_class: &str) -> Vec<OsString> {
-    let logging = install::folder().join("kafka/log4j2.properties");
+fn java(jars: &Path, settings: &Path, main_class: &str) -> Vec<OsString> {
+    let logging = settings.with_file_name(LOGGING_FILE);
     let mut args: Vec<OsString> = JVM.map(OsString::from).to_vec();
     args.push(format!("-Dlog4j2.configurationFile={}", logging.display()).into());
     args.push("-cp".into());
