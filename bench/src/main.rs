@@ -1,6 +1,7 @@
 //! Measurements, apart from the tests: ratios of two things done in one run, interleaved, on the
 //! same bytes. Absolute figures are only printed to show what the ratios are made of.
 
+mod aggregates;
 mod batch_path;
 mod clock;
 mod events;
@@ -33,6 +34,8 @@ enum What {
     },
     /// The batch recompute beside stock DataFusion on the same Parquet files
     Batch,
+    /// Lift and merge of every aggregate beside DataFusion's accumulators on the same arrays
+    Aggregates,
 }
 
 #[tokio::main]
@@ -41,5 +44,6 @@ async fn main() -> anyhow::Result<()> {
     match args.what {
         What::Speed { brokers, redis } => speed_path::measure(&brokers, &redis, args.events, args.rounds).await,
         What::Batch => batch_path::measure(args.events, args.rounds).await,
+        What::Aggregates => aggregates::measure().await,
     }
 }

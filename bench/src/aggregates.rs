@@ -1,5 +1,5 @@
 //! Lift and merge of every aggregate, lift beside DataFusion's own accumulator on the same arrays
-//! where it has one: `cargo bench -p anabranch -p anabranch-shared --bench aggregates`.
+//! where it has one.
 //!
 //! Criterion measures each side; the ratios at the end are medians of interleaved rounds in one run.
 
@@ -22,7 +22,6 @@ use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::{GroupsAccumulatorAdapter, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::collect;
 use datafusion::prelude::{SessionConfig, SessionContext, col};
-use tokio::runtime::Runtime;
 
 const ROWS: usize = 8192;
 const GROUPS: usize = 1000;
@@ -232,37 +231,41 @@ fn table() -> MemTable {
 }
 
 /// `SELECT k, f(x) FROM t GROUP BY k` on one thread, once.
-fn grouped(runtime: &Runtime, function: &AggregateUDF) -> f64 {
+async fn grouped(function: &AggregateUDF) -> anyhow::Result<f64> {
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-    let frame = context.read_table(Arc::new(table())).unwrap();
+    let frame = context.read_table(Arc::new(table()))?;
     let sum = function.call(vec![col("x")]).alias("s");
-    let plan = runtime.block_on(frame.aggregate(vec![col("k")], vec![sum]).unwrap().create_physical_plan()).unwrap();
+    let plan = frame.aggregate(vec![col("k")], vec![sum])?.create_physical_plan().await?;
     let start = Instant::now();
-    let rows = runtime.block_on(collect(plan, context.task_ctx())).unwrap();
+    let rows = collect(plan, context.task_ctx()).await?;
     assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), GROUPS);
-    start.elapsed().as_secs_f64()
+    Ok(start.elapsed().as_secs_f64())
 }
 
 /// The reproducible sum of doubles beside the plain one, grouping included.
-fn group_by() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let ours = value_function(named("sum").unwrap());
-    let rounds = (0..21).map(|_| grouped(&runtime, &ours) / grouped(&runtime, &sum::sum_udaf()));
+async fn group_by() -> anyhow::Result<()> {
+    let (ours, stock) = (value_function(named("sum").expect("it is registered")), sum::sum_udaf());
+    let mut rounds = Vec::new();
+    for _ in 0..21 {
+        rounds.push(grouped(&ours).await? / grouped(&stock).await?);
+    }
     println!(
         "\ntime of a GROUP BY of {GROUPS} groups with the reproducible sum(DOUBLE) relative to the plain one: {:.2}",
-        median(rounds.collect())
+        median(rounds)
     );
+    Ok(())
 }
 
-fn main() {
+/// Prints Criterion's figures of each, and the ratios.
+pub async fn measure() -> anyhow::Result<()> {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(800))
         .sample_size(30)
-        .configure_from_args();
+        .without_plots();
     lift(&mut criterion);
     merge(&mut criterion);
     criterion.final_summary();
     ratios();
-    group_by();
+    group_by().await
 }
