@@ -10,9 +10,11 @@ use anabranch_shared::position::Partition;
 use anabranch_shared::project::{Source, ViewConfig};
 use anabranch_shared::realtime::RealtimeStore;
 use anabranch_shared::reference::ReferenceStore;
+use anabranch_shared::view::ViewPlan;
 use datafusion::prelude::SessionContext;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::condition::Condition;
 use crate::failure::{Failure, Kind};
 use crate::metrics::Metrics;
 use crate::pin::Pins;
@@ -20,6 +22,10 @@ use crate::{batch_view, sql};
 
 /// A read does not cost a round trip to the broker as long as the bounds are younger than this.
 const BOUNDS_AGE: Duration = Duration::from_millis(100);
+
+/// Most reads of more than one key at once, and how long another one waits for its turn.
+const MAX_SCANS: usize = 8;
+const SCAN_WAIT: Duration = Duration::from_secs(10);
 
 /// What serving reads from and writes to.
 pub struct ServingParts {
@@ -44,6 +50,7 @@ pub struct Serving {
     /// Reads batch views; knows their files and nothing that a caller could name.
     pub(crate) batch_views: SessionContext,
     pub(crate) queries: Arc<Semaphore>,
+    scans: Semaphore,
     /// Numbers events without a key.
     pub(crate) turn: AtomicU64,
     bounds: Mutex<HashMap<String, (Instant, SharedBounds)>>,
@@ -60,8 +67,28 @@ impl Serving {
             metrics: Metrics::default(),
             batch_views: batch_view::session(),
             queries: Arc::new(Semaphore::new(sql::MAX_CONCURRENT)),
+            scans: Semaphore::new(MAX_SCANS),
             turn: AtomicU64::new(0),
             bounds: Mutex::default(),
+        }
+    }
+
+    /// Waits for its turn to read more than one key: such a read holds the real-time view of the view
+    /// in memory. A read of one key has its turn at once.
+    pub(crate) async fn turn_to_read(
+        &self,
+        plan: &ViewPlan,
+        condition: &Condition,
+    ) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+        if condition.whole_key(plan)?.is_some() {
+            return Ok(None);
+        }
+        match tokio::time::timeout(SCAN_WAIT, self.scans.acquire()).await {
+            Ok(permit) => permit.map(Some).map_err(Failure::internal),
+            Err(_) => {
+                let cause = format!("{MAX_SCANS} reads of many keys are running, which is the most at once");
+                Err(Failure::new(Kind::TooManyRequests, cause, "try again, or name a whole key"))
+            }
         }
     }
 

@@ -66,6 +66,7 @@ impl RowsRequest {
             let cause = "a view with a count trigger has no parts: a side alone does not know what has fired";
             return Err(Failure::bad(cause, "leave out 'parts'"));
         }
+        let _turn = serving.turn_to_read(&pinned.plan, &condition).await?;
         let realtime = Arc::new(serving.realtime(&pinned, &condition).await?);
         let request = PageRequest { condition, after, limit: self.limit, parts: self.parts };
         let page = page(&pinned, &realtime, request).await?;
@@ -115,6 +116,7 @@ impl TopRequest {
         let plan = pinned.plan.clone();
         let by = top::column(&plan, &self.by)?;
         let condition = self.condition.clone().condition(&plan)?;
+        let _turn = serving.turn_to_read(&plan, &condition).await?;
         let realtime = Arc::new(serving.realtime(&pinned, &condition).await?);
         let mut merging = Merging::begin(pinned.clone(), realtime.clone(), condition, None).await?;
         let rows = json_rows(&top::top(&plan, &mut merging, by, self.n).await?)?;

@@ -9,5 +9,6 @@ mod paging;
 mod rows;
 mod sql;
 mod swap;
+mod turns;
 mod windows;
 mod world;
