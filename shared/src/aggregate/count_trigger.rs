@@ -38,6 +38,17 @@ struct Arrivals {
     last: Vec<(i64, Vec<u8>)>,
 }
 
+impl Arrivals {
+    /// Memory held, in bytes; 0 before the first event.
+    fn size(&self) -> usize {
+        if self.count == 0 {
+            return 0;
+        }
+        let last: usize = self.last.iter().map(|(_, row)| size_of::<(i64, Vec<u8>)>() + row.len()).sum();
+        size_of::<Self>() + self.settled.as_ref().map_or(0, Vec::len) + last
+    }
+}
+
 /// A group's events by partition.
 type Group = BTreeMap<i32, Arrivals>;
 
@@ -156,7 +167,7 @@ impl BoundAggregate for CountTrigger {
     }
 
     fn new_states(&self) -> Box<dyn States> {
-        Box::new(TriggerStates { trigger: self.clone(), groups: Vec::new() })
+        Box::new(TriggerStates { trigger: self.clone(), groups: Vec::new(), heap: 0 })
     }
 }
 
@@ -164,11 +175,17 @@ impl BoundAggregate for CountTrigger {
 struct TriggerStates {
     trigger: CountTrigger,
     groups: Vec<Group>,
+    /// Memory behind the groups, in bytes.
+    heap: usize,
 }
 
 impl TriggerStates {
     fn add(&mut self, group: usize, partition: i32, arrivals: Arrivals) -> Result<(), StateError> {
-        self.trigger.merge(self.groups[group].entry(partition).or_default(), arrivals)
+        let into = self.groups[group].entry(partition).or_default();
+        self.heap -= into.size();
+        let merged = self.trigger.merge(into, arrivals);
+        self.heap += into.size();
+        merged
     }
 }
 
@@ -240,16 +257,12 @@ impl States for TriggerStates {
     }
 
     fn drop_first(&mut self, n: usize) {
-        self.groups.drain(..n);
+        self.heap -=
+            self.groups.drain(..n).flat_map(BTreeMap::into_values).map(|arrivals| arrivals.size()).sum::<usize>();
     }
 
     fn size(&self) -> usize {
-        let rows = |arrivals: &Arrivals| {
-            let last: usize = arrivals.last.iter().map(|(_, row)| size_of::<(i64, Vec<u8>)>() + row.capacity()).sum();
-            size_of::<Arrivals>() + arrivals.settled.as_ref().map_or(0, Vec::capacity) + last
-        };
-        let heap: usize = self.groups.iter().flat_map(BTreeMap::values).map(rows).sum();
-        self.groups.capacity() * size_of::<Group>() + heap
+        self.groups.capacity() * size_of::<Group>() + self.heap
     }
 }
 

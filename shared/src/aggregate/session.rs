@@ -104,7 +104,7 @@ impl BoundAggregate for Sessions {
     }
 
     fn new_states(&self) -> Box<dyn States> {
-        Box::new(SessionStates { sessions: self.clone(), groups: Vec::new() })
+        Box::new(SessionStates { sessions: self.clone(), groups: Vec::new(), heap: 0 })
     }
 }
 
@@ -113,13 +113,18 @@ struct SessionStates {
     sessions: Sessions,
     /// The fragments of each group, coalesced, ascending.
     groups: Vec<Vec<Fragment>>,
+    /// Memory behind the groups, in bytes.
+    heap: usize,
 }
 
 impl SessionStates {
     fn add(&mut self, group: usize, fragments: Vec<Fragment>) -> Result<(), StateError> {
         let mut all = std::mem::take(&mut self.groups[group]);
+        self.heap -= heap_size(&all);
         all.extend(fragments);
-        self.groups[group] = self.sessions.coalesce(all)?;
+        let coalesced = self.sessions.coalesce(all)?;
+        self.heap += heap_size(&coalesced);
+        self.groups[group] = coalesced;
         Ok(())
     }
 
@@ -195,12 +200,15 @@ impl States for SessionStates {
     }
 
     fn drop_first(&mut self, n: usize) {
-        self.groups.drain(..n);
+        self.heap -= self.groups.drain(..n).map(|group| heap_size(&group)).sum::<usize>();
     }
 
     fn size(&self) -> usize {
-        let fragments = self.groups.iter().flatten();
-        let heap: usize = fragments.map(|fragment| size_of::<Fragment>() + fragment.states.capacity()).sum();
-        self.groups.capacity() * size_of::<Vec<Fragment>>() + heap
+        self.groups.capacity() * size_of::<Vec<Fragment>>() + self.heap
     }
+}
+
+/// Memory behind a group, in bytes.
+fn heap_size(fragments: &[Fragment]) -> usize {
+    fragments.iter().map(|fragment| size_of::<Fragment>() + fragment.states.len()).sum()
 }

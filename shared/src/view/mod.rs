@@ -8,6 +8,7 @@
 //! expressions on micro-batches; serving needs only the last part.
 
 mod finish;
+mod grouping;
 mod join;
 mod parse;
 mod refusal;
