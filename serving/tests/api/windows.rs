@@ -42,11 +42,13 @@ enum Kind {
     Session { gap: i64 },
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 8] = [
     Kind::Hop { slide: 10, size: 30 },
     Kind::Hop { slide: 20, size: 50 },
     Kind::Hop { slide: 30, size: 20 },
+    Kind::Hop { slide: 3, size: 45 },
     Kind::Cumulate { step: 20, size: 60 },
+    Kind::Cumulate { step: 5, size: 60 },
     Kind::Session { gap: 9 },
     Kind::Session { gap: 4 },
 ];

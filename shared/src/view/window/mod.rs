@@ -143,6 +143,16 @@ impl Window {
         }
     }
 
+    /// Size of the windows, or of the largest, and how many panes it has, where windows of a fixed size
+    /// overlap.
+    pub fn overlap(&self) -> Option<(i64, i64)> {
+        match self {
+            Self::Hop { slide_us, size_us } => Some((*size_us, size_us / gcd(*slide_us, *size_us))),
+            Self::Cumulate { step_us, size_us } => Some((*size_us, size_us / step_us)),
+            Self::Tumble { .. } | Self::Calendar(_) | Self::Session { .. } => None,
+        }
+    }
+
     /// Whether every pane is exactly one window, so that nothing has to be put together at read.
     pub fn is_pane(&self) -> bool {
         matches!(self, Self::Tumble { .. } | Self::Calendar(_))
