@@ -130,10 +130,14 @@ impl Subject {
         let by_time: Vec<PhysicalSortExpr> =
             (self.aggregate.columns()..columns.len()).map(|i| PhysicalSortExpr::new_default(expr(i))).collect();
         let built = AggregateExprBuilder::new(function, args).schema(Arc::new(schema)).alias("x");
-        let built = Arc::new(built.with_distinct(distinct).order_by(by_time).build().unwrap());
+        let built = Arc::new(built.with_distinct(distinct).order_by(by_time).build().ok()?);
         let accumulator: Box<dyn GroupsAccumulator> = match built.groups_accumulator_supported() {
-            true => built.create_groups_accumulator().unwrap(),
-            false => Box::new(GroupsAccumulatorAdapter::new(move || built.create_accumulator())),
+            // Some refuse a type only now.
+            true => built.create_groups_accumulator().ok()?,
+            false => {
+                built.create_accumulator().ok()?;
+                Box::new(GroupsAccumulatorAdapter::new(move || built.create_accumulator()))
+            }
         };
         let repeated = literals.iter().map(|value| value.to_array_of_size(ROWS).unwrap());
         let at = self.aggregate.columns();

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Float64Array};
+use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Float64Array};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
 use datafusion::common::ScalarValue;
 
-use super::count;
 use super::integer_sums::Narrow;
 use super::sum::coerce_number;
 use super::total::{IntegerMeans, Mean};
@@ -55,8 +54,8 @@ fn lift<N: Narrow, W: WideInt, T: ArrowPrimitiveType<Native = N>>(
     rows: Selection<'_>,
 ) {
     let values = column.as_primitive::<T>();
-    means.sums.lift(values, rows);
-    count::lift(&mut means.counts, values.nulls(), rows);
+    let counts = means.counts.slots();
+    means.sums.lift(values, rows, |group| counts[group] += 1);
 }
 
 #[derive(Clone, Debug)]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int64Array};
-use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
@@ -50,22 +49,17 @@ impl Kernel for Count {
     }
 
     fn lift(&self, counts: &mut Slots<u64>, args: &[ArrayRef], rows: Selection<'_>) {
-        lift(counts, args[0].logical_nulls().as_ref(), rows);
+        let (nulls, counts) = (args[0].logical_nulls(), counts.slots());
+        match rows.dense(nulls.as_ref()) {
+            Some(groups) if !counts.is_empty() => groups.iter().for_each(|group| *slot(counts, *group) += 1),
+            _ => rows.for_each(nulls.as_ref(), |_, group| *slot(counts, group) += 1),
+        }
     }
 
     fn finish(&self, counts: &Slots<u64>) -> Result<ArrayRef, FinishError> {
         let overflow = |_| FinishError { aggregate: Self::NAME, data_type: DataType::Int64 };
         let counts = counts.values().iter().map(|count| i64::try_from(*count));
         Ok(Arc::new(Int64Array::from(counts.collect::<Result<Vec<_>, _>>().map_err(overflow)?)))
-    }
-}
-
-/// Counts every selected row that is valid in `nulls` in its group.
-pub fn lift(counts: &mut Slots<u64>, nulls: Option<&NullBuffer>, rows: Selection<'_>) {
-    let counts = counts.slots();
-    match rows.dense(nulls) {
-        Some(groups) if !counts.is_empty() => groups.iter().for_each(|group| *slot(counts, *group) += 1),
-        _ => rows.for_each(nulls, |_, group| *slot(counts, group) += 1),
     }
 }
 

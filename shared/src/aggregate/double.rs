@@ -55,13 +55,15 @@ pub struct DoubleSum {
     /// Place of the highest kept bin, counted from 1; 0 before the first value that is not zero.
     top: u8,
     specials: u8,
+    /// Whether anything was added, zeros included.
+    any: bool,
     /// What has been carried out of `bins`, in units. 2^87 values fit.
     carried: Option<Box<[i128; BINS]>>,
 }
 
 impl Default for DoubleSum {
     fn default() -> Self {
-        Self { bins: [0.0; BINS], magic: 0.0, room: ROOM, top: 0, specials: 0, carried: None }
+        Self { bins: [0.0; BINS], magic: 0.0, room: ROOM, top: 0, specials: 0, any: false, carried: None }
     }
 }
 
@@ -99,6 +101,8 @@ impl DoubleSum {
 
     #[inline(never)]
     fn add_any(&mut self, value: f64) {
+        // The first value comes this way, whatever it is.
+        self.any = true;
         if !value.is_finite() {
             self.specials |= match value {
                 f64::INFINITY => SEEN_POSITIVE_INFINITY,
@@ -176,6 +180,7 @@ impl DoubleSum {
     /// Adds another sum.
     pub fn merge(&mut self, other: &Self) {
         self.specials |= other.specials;
+        self.any |= other.any;
         if other.top > self.top {
             self.raise(other.top);
         }
@@ -205,6 +210,11 @@ impl DoubleSum {
         let (total, exponent) = self.total();
         let (value, rest) = split(total, exponent);
         (value, if value.is_finite() { round(rest, exponent) } else { 0.0 })
+    }
+
+    /// Whether nothing was added. A sum that was decoded is not empty: those are not encoded.
+    pub fn is_empty(&self) -> bool {
+        !self.any
     }
 
     /// Whether there was a NaN or an infinity among the values.
@@ -267,7 +277,7 @@ impl DoubleSum {
         if specials > 7 || top > PLACES || beyond {
             return Err(StateError::Invalid("the header of a DOUBLE sum is out of range"));
         }
-        let mut sum = Self { top, magic: magic(top), specials, ..Self::default() };
+        let mut sum = Self { top, magic: magic(top), specials, any: true, ..Self::default() };
         sum.add_units(units);
         Ok(sum)
     }

@@ -5,22 +5,18 @@
 
 use std::fmt::Debug;
 
-use arrow::array::{Array, ArrowPrimitiveType, PrimitiveArray};
+use arrow::array::{ArrowPrimitiveType, PrimitiveArray};
 use arrow::datatypes::ArrowNativeType;
 
 use super::Selection;
-use super::column::{Slots, slot};
+use super::column::Slots;
 use super::wide::WideInt;
-
-/// Rows that are added before looking whether a sum has left its range: few enough to stay in the
-/// first-level cache, in case that they have to be taken back.
-const CHUNK: usize = 1024;
 
 /// The native integer of a column.
 pub trait Narrow: ArrowNativeType + Copy + Debug + Default + Into<i128> + Send + Sync + 'static {
-    /// The sum modulo the type's range, and a number that is negative if the sum is out of range.
-    fn add_modulo(self, value: Self) -> (Self, i64);
-    fn subtract_modulo(self, value: Self) -> Self;
+    /// The sum modulo the type's range, and whether it is out of range.
+    fn overflowing_add(self, value: Self) -> (Self, bool);
+    fn wrapping_sub(self, value: Self) -> Self;
     /// The sum, unless it is out of range.
     fn checked_add(self, value: Self) -> Option<Self>;
     /// The value, if it is in range.
@@ -31,15 +27,12 @@ macro_rules! narrow {
     ($native:ty, $from:expr) => {
         impl Narrow for $native {
             #[inline(always)]
-            fn add_modulo(self, value: Self) -> (Self, i64) {
-                let sum = self.wrapping_add(value);
-                // Out of range if both have a sign that the sum has not (Warren, "Hacker's Delight", 2-13).
-                (sum, (((self ^ sum) & (value ^ sum)) >> (<$native>::BITS - 64)) as i64)
+            fn overflowing_add(self, value: Self) -> (Self, bool) {
+                <$native>::overflowing_add(self, value)
             }
 
-            #[inline(always)]
-            fn subtract_modulo(self, value: Self) -> Self {
-                self.wrapping_sub(value)
+            fn wrapping_sub(self, value: Self) -> Self {
+                <$native>::wrapping_sub(self, value)
             }
 
             fn checked_add(self, value: Self) -> Option<Self> {
@@ -89,39 +82,27 @@ impl<N: Narrow, W: WideInt> IntegerSums<N, W> {
         self.carried.get(group).map_or(sum, |carried| sum.add(*carried))
     }
 
-    /// Adds every selected value that is not NULL to its group.
-    pub fn lift<T: ArrowPrimitiveType<Native = N>>(&mut self, values: &PrimitiveArray<T>, rows: Selection<'_>) {
-        let Some(groups) = rows.dense(values.nulls()) else {
-            return rows.for_each_value(values, |value, group| self.add(group, value));
-        };
-        for (groups, values) in groups.chunks(CHUNK).zip(values.values().chunks(CHUNK)) {
-            if !self.add_chunk(groups, values) {
-                groups.iter().zip(values).for_each(|(group, value)| self.add(*group, *value));
-            }
-        }
-    }
-
-    /// Adds each value to its group, or nothing: false if some sum would leave its range.
+    /// Adds every selected value that is not NULL to its group, and calls `also` with the group.
     #[inline]
-    fn add_chunk(&mut self, groups: &[usize], values: &[N]) -> bool {
+    pub fn lift<T: ArrowPrimitiveType<Native = N>>(
+        &mut self,
+        values: &PrimitiveArray<T>,
+        rows: Selection<'_>,
+        mut also: impl FnMut(usize),
+    ) {
+        let (groups, carried) = (self.sums.len(), &mut self.carried);
         let sums = self.sums.slots();
-        if sums.is_empty() {
-            return groups.is_empty();
-        }
-        let mut signs = 0;
-        for (group, value) in groups.iter().zip(values) {
-            let sum = slot(sums, *group);
-            let (modulo, sign) = sum.add_modulo(*value);
+        rows.for_each_value(values, |value, group| {
+            also(group);
+            let sum = &mut sums[group];
+            // Stored before looking at the overflow: so it is one instruction on memory.
+            let (modulo, overflows) = sum.overflowing_add(value);
             *sum = modulo;
-            signs |= sign;
-        }
-        if signs < 0 {
-            for (group, value) in groups.iter().zip(values) {
-                let sum = slot(sums, *group);
-                *sum = sum.subtract_modulo(*value);
+            if overflows {
+                let before = std::mem::take(sum).wrapping_sub(value);
+                carry(carried, groups, group, W::from_i128(before.into()).add(W::from_i128(value.into())));
             }
-        }
-        signs >= 0
+        });
     }
 
     fn add(&mut self, group: usize, value: N) {
@@ -129,9 +110,8 @@ impl<N: Narrow, W: WideInt> IntegerSums<N, W> {
         match sum.checked_add(value) {
             Some(within) => *sum = within,
             None => {
-                let carry = W::from_i128((*sum).into()).add(W::from_i128(value.into()));
-                *sum = N::default();
-                self.carry(group, carry);
+                let out_of_range = W::from_i128(std::mem::take(sum).into()).add(W::from_i128(value.into()));
+                carry(&mut self.carried, self.sums.len(), group, out_of_range);
             }
         }
     }
@@ -140,14 +120,8 @@ impl<N: Narrow, W: WideInt> IntegerSums<N, W> {
     pub fn merge(&mut self, group: usize, other: W) {
         match other.to_i128().and_then(N::narrowed) {
             Some(value) => self.add(group, value),
-            None => self.carry(group, other),
+            None => carry(&mut self.carried, self.sums.len(), group, other),
         }
-    }
-
-    #[cold]
-    fn carry(&mut self, group: usize, sum: W) {
-        self.carried.resize(self.sums.len(), W::default());
-        self.carried[group] = self.carried[group].add(sum);
     }
 
     pub fn drop_first(&mut self, n: usize) {
@@ -158,6 +132,13 @@ impl<N: Narrow, W: WideInt> IntegerSums<N, W> {
     pub fn size(&self) -> usize {
         self.sums.size() + self.carried.capacity() * size_of::<W>()
     }
+}
+
+#[cold]
+#[inline(never)]
+fn carry<W: WideInt>(carried: &mut Vec<W>, groups: usize, group: usize, sum: W) {
+    carried.resize(groups, W::default());
+    carried[group] = carried[group].add(sum);
 }
 
 #[cfg(test)]
@@ -184,7 +165,7 @@ mod tests {
             let mut sums = IntegerSums::<i64, i128>::default();
             sums.grow(3);
             merged.iter().for_each(|(group, value)| sums.merge(*group, *value));
-            sums.lift(&array, Selection { groups: &groups, filter: None });
+            sums.lift(&array, Selection { groups: &groups, filter: None }, |_| ());
             prop_assert_eq!([0, 1, 2].map(|group| sums.sum(group)), expected);
             sums.drop_first(1);
             sums.grow(3);

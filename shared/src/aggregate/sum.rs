@@ -8,9 +8,9 @@ use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
 use datafusion::common::ScalarValue;
 
 use super::integer_sums::Narrow;
-use super::total::{IntegerTotals, Total};
+use super::total::{DoubleTotal, IntegerTotals, Total};
 use super::wide::{WideInt, fits_decimal};
-use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection};
+use super::{Aggregate, BoundAggregate, EqualityClass, FinishError, Kernel, Selection};
 
 /// Sum of the values, NULL if there is none. Integers give BIGINT, `DECIMAL(p,s)` gives
 /// `DECIMAL(min(38, p + 10), s)`, FLOAT and DOUBLE give DOUBLE.
@@ -73,7 +73,7 @@ fn lift<N: Narrow, W: WideInt, T: ArrowPrimitiveType<Native = N>>(
     rows: Selection<'_>,
 ) {
     let values = column.as_primitive::<T>();
-    totals.sums.lift(values, rows);
+    totals.sums.lift(values, rows, |_| ());
     totals.seen.lift(values.nulls(), rows);
 }
 
@@ -145,7 +145,7 @@ struct SumDouble;
 impl Kernel for SumDouble {
     const NAME: &'static str = "sum";
     const VERSION: u8 = 2;
-    type Column = Vec<Total<DoubleSum>>;
+    type Column = Vec<DoubleTotal>;
 
     fn return_type(&self) -> DataType {
         DataType::Float64
@@ -157,15 +157,11 @@ impl Kernel for SumDouble {
 
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
-        rows.for_each_value(values, |value, group| {
-            let state = &mut states[group];
-            state.sum.add(value);
-            state.any = true;
-        });
+        rows.for_each_value(values, |value, group| states[group].0.add(value));
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
-        let values: Vec<Option<f64>> = states.iter().map(|state| state.any.then(|| state.sum.value())).collect();
-        Ok(Arc::new(Float64Array::from(values)))
+        let value = |DoubleTotal(sum): &DoubleTotal| (!sum.is_empty()).then(|| sum.value());
+        Ok(Arc::new(states.iter().map(value).collect::<Float64Array>()))
     }
 }

@@ -85,6 +85,32 @@ impl<S: Addable> State for Total<S> {
     }
 }
 
+/// [`Total`] of doubles: their sum knows by itself whether there were any.
+#[derive(Clone, Debug, Default)]
+pub struct DoubleTotal(pub DoubleSum);
+
+impl State for DoubleTotal {
+    fn merge(&mut self, other: &Self) {
+        self.0.merge(&other.0);
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(!self.0.is_empty()));
+        if !self.0.is_empty() {
+            self.0.encode(out);
+        }
+    }
+
+    fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
+        let sum = if bytes.flag()? { DoubleSum::decode(bytes)? } else { DoubleSum::default() };
+        Ok(Self(sum))
+    }
+
+    fn heap_size(&self) -> usize {
+        self.0.heap_size()
+    }
+}
+
 /// A sum and the number of values in it.
 #[derive(Clone, Debug, Default)]
 pub struct Mean<S> {

@@ -16,7 +16,6 @@ const MAX_EVERY: usize = 1000;
 /// Takes `every(n)` out of GROUP BY: it is no key.
 pub fn take_trigger(select: &mut ast::Select) -> Result<Option<usize>, Refusal> {
     let ast::GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return Ok(None) };
-    let is_trigger = |expr: &ast::Expr| matches!(expr, ast::Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case(TRIGGER));
     let Some(position) = groups.iter().position(is_trigger) else { return Ok(None) };
     let call = groups.remove(position);
     if let Some(other) = groups.iter().find(|expr| is_trigger(expr) || window_function(expr).is_some()) {
@@ -29,6 +28,10 @@ pub fn take_trigger(select: &mut ast::Select) -> Result<Option<usize>, Refusal> 
         cause: format!("{TRIGGER} takes one literal number of events, from 1 to {MAX_EVERY}"),
         help: "write every(100) to move an answer with every 100th event of its group",
     })
+}
+
+fn is_trigger(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Function(call) if call.name.to_string().eq_ignore_ascii_case(TRIGGER))
 }
 
 fn trigger_count(call: &ast::Expr) -> Option<usize> {
