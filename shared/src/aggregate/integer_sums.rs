@@ -99,8 +99,7 @@ impl<N: Narrow, W: WideInt> IntegerSums<N, W> {
             let (modulo, overflows) = sum.overflowing_add(value);
             *sum = modulo;
             if overflows {
-                let before = std::mem::take(sum).wrapping_sub(value);
-                carry(carried, groups, group, W::from_i128(before.into()).add(W::from_i128(value.into())));
+                carry_wrapped(carried, groups, group, sum, value);
             }
         });
     }
@@ -134,8 +133,14 @@ impl<N: Narrow, W: WideInt> IntegerSums<N, W> {
     }
 }
 
+/// Carries a sum that has wrapped when `value` was added.
 #[cold]
 #[inline(never)]
+fn carry_wrapped<N: Narrow, W: WideInt>(carried: &mut Vec<W>, groups: usize, group: usize, sum: &mut N, value: N) {
+    let before = std::mem::take(sum).wrapping_sub(value);
+    carry(carried, groups, group, W::from_i128(before.into()).add(W::from_i128(value.into())));
+}
+
 fn carry<W: WideInt>(carried: &mut Vec<W>, groups: usize, group: usize, sum: W) {
     carried.resize(groups, W::default());
     carried[group] = carried[group].add(sum);

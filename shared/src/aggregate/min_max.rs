@@ -198,16 +198,8 @@ macro_rules! rank_float {
 
             #[inline(always)]
             fn precedes(self, other: Self) -> bool {
-                if self > other {
-                    false
-                } else if self < other {
-                    true
-                } else if self == other && self != 0.0 {
-                    false
-                } else {
-                    // The two zeros, or a NaN.
-                    unlikely(|| self.rank() < other.rank())
-                }
+                // One comparison decides nearly always; it is false for NaN, too.
+                if self > other { false } else { self.rank() < other.rank() }
             }
 
             #[inline]
@@ -237,12 +229,6 @@ macro_rules! rank_float {
 
 rank_float!(f32, i32, u32);
 rank_float!(f64, i64, u64);
-
-#[cold]
-#[inline(never)]
-fn unlikely<T>(f: impl FnOnce() -> T) -> T {
-    f()
-}
 
 /// The value that wins so far, if there is one.
 #[derive(Clone, Debug)]
