@@ -184,7 +184,14 @@ impl DoubleSum {
         if other.top > self.top {
             self.raise(other.top);
         }
-        self.add_units(shifted(other.units(), usize::from(self.top - other.top)));
+        let distance = usize::from(self.top - other.top);
+        let slices = ROOM - other.room;
+        if self.magic > 0.0 && other.carried.is_none() && slices <= self.room {
+            self.room -= slices;
+            self.bins.iter_mut().zip(shifted(other.bins, distance)).for_each(|(bin, other)| *bin += other);
+        } else {
+            self.add_units(shifted(other.units(), distance));
+        }
     }
 
     /// The sum, rounded once to the nearest double, ties to even; ±infinity beyond the range.
