@@ -227,15 +227,6 @@ impl States for TriggerStates {
         }
     }
 
-    fn merge(&mut self, encoded: &BinaryArray, groups: &[usize]) -> Result<(), StateError> {
-        for (bytes, group) in encoded.iter().zip(groups) {
-            if let Some(bytes) = bytes {
-                self.merge_one(bytes, *group)?;
-            }
-        }
-        Ok(())
-    }
-
     fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError> {
         for (partition, arrivals) in self.trigger.decode(encoded)? {
             self.add(group, partition, arrivals)?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::DataType;
 
@@ -178,17 +178,6 @@ impl<K: Kernel> States for KernelStates<K> {
     fn lift(&mut self, args: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>) {
         self.kernel.lift(&mut self.column, args, Selection { groups, filter });
         self.account(groups.len());
-    }
-
-    fn merge(&mut self, encoded: &BinaryArray, groups: &[usize]) -> Result<(), StateError> {
-        for (bytes, group) in encoded.iter().zip(groups) {
-            if let Some(bytes) = bytes {
-                let other = self.decode(bytes)?;
-                self.kernel.merge(&mut self.column, *group, &other);
-            }
-        }
-        self.account(groups.len());
-        Ok(())
     }
 
     fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError> {

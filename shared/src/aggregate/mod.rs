@@ -186,7 +186,10 @@ pub trait States: Debug + Send + Sync {
     fn lift(&mut self, args: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>);
 
     /// Merges encoded state `i` into group `groups[i]`; a null merges nothing.
-    fn merge(&mut self, encoded: &BinaryArray, groups: &[usize]) -> Result<(), StateError>;
+    fn merge(&mut self, encoded: &BinaryArray, groups: &[usize]) -> Result<(), StateError> {
+        let mut rows = encoded.iter().zip(groups).filter_map(|(bytes, group)| Some((bytes?, *group)));
+        rows.try_for_each(|(bytes, group)| self.merge_one(bytes, group))
+    }
 
     /// Merges one encoded state into `group`.
     fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError>;

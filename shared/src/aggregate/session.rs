@@ -166,15 +166,6 @@ impl States for SessionStates {
         }
     }
 
-    fn merge(&mut self, encoded: &BinaryArray, groups: &[usize]) -> Result<(), StateError> {
-        for (bytes, group) in encoded.iter().zip(groups) {
-            if let Some(bytes) = bytes {
-                self.merge_one(bytes, *group)?;
-            }
-        }
-        Ok(())
-    }
-
     fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError> {
         let fragments = self.sessions.decode(encoded)?;
         self.add(group, fragments)

@@ -214,3 +214,11 @@ fn what_a_view_cannot_have_is_refused_with_the_next_step() {
         assert!(error.to_string().contains(words) && !error.help.is_empty(), "{sql}: {error}");
     }
 }
+
+#[test]
+fn the_fingerprint_follows_the_versions_of_the_encodings() {
+    let definition = parse("SELECT count(*) AS n FROM orders").unwrap().definition;
+    let of = |versions| fingerprint(&definition, None, versions);
+    assert_ne!(of([vec![1], vec![1]]), of([vec![2], vec![2]]));
+    assert_ne!(of([vec![1], vec![1]]), of([vec![1], vec![2]]), "what sessions and count triggers hold");
+}
