@@ -36,8 +36,9 @@ struct Subject {
     bound: Arc<dyn BoundAggregate>,
 }
 
-/// All aggregates, for BIGINT and DOUBLE, or BOOLEAN where those would be cast or refused.
-fn subjects() -> Vec<Subject> {
+/// The aggregates with `only` in their name and type, for BIGINT and DOUBLE, or BOOLEAN where those
+/// would be cast or refused.
+fn subjects(only: &str) -> Vec<Subject> {
     let mut subjects = Vec::new();
     for aggregate in registry() {
         let of_type = |data_type: &DataType| subject(aggregate.clone(), data_type);
@@ -47,6 +48,7 @@ fn subjects() -> Vec<Subject> {
             false => subjects.extend(numbers),
         }
     }
+    subjects.retain(|subject| subject.name.contains(only));
     subjects
 }
 
@@ -178,10 +180,10 @@ fn update(accumulator: &mut dyn GroupsAccumulator, batch: &Batch) {
     accumulator.update_batch(black_box(&batch.columns), black_box(&batch.groups), None, GROUPS).unwrap();
 }
 
-fn lift(criterion: &mut Criterion) {
+fn lift(criterion: &mut Criterion, subjects: &[Subject]) {
     let mut group = criterion.benchmark_group("lift");
     group.throughput(Throughput::Elements(ROWS as u64));
-    for subject in subjects() {
+    for subject in subjects {
         let (mut ours, batch) = (subject.lift(), subject.batch());
         let id = BenchmarkId::new("ours", &subject.name);
         group.bench_function(id, |b| b.iter(|| update(ours.as_mut(), &batch)));
@@ -192,10 +194,10 @@ fn lift(criterion: &mut Criterion) {
     }
 }
 
-fn merge(criterion: &mut Criterion) {
+fn merge(criterion: &mut Criterion, subjects: &[Subject]) {
     let mut group = criterion.benchmark_group("merge");
     group.throughput(Throughput::Elements(ROWS as u64));
-    for subject in subjects() {
+    for subject in subjects {
         let states = subject.states();
         let mut merge = ours(merge_function(subject.bound.clone()), &states.columns);
         group.bench_function(&subject.name, |b| b.iter(|| update(merge.as_mut(), &states)));
@@ -214,9 +216,9 @@ fn median(mut rounds: Vec<f64>) -> f64 {
 }
 
 /// Stock time over our time, interleaved: 1 is as fast, above is faster.
-fn ratios() {
+fn ratios(subjects: &[Subject]) {
     println!("\nspeed of lift relative to DataFusion's accumulator, {GROUPS} groups, median of {ROUNDS} rounds:");
-    for subject in subjects() {
+    for subject in subjects {
         let Some((mut stock, stock_batch)) = subject.stock() else { continue };
         let (mut ours, batch) = (subject.lift(), subject.batch());
         let mut round = || seconds(stock.as_mut(), &stock_batch) / seconds(ours.as_mut(), &batch);
@@ -261,15 +263,16 @@ async fn group_by() -> anyhow::Result<()> {
 }
 
 /// Prints Criterion's figures of each, and the ratios.
-pub async fn measure() -> anyhow::Result<()> {
+pub async fn measure(only: &str) -> anyhow::Result<()> {
+    let subjects = subjects(only);
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(800))
         .sample_size(30)
         .without_plots();
-    lift(&mut criterion);
-    merge(&mut criterion);
+    lift(&mut criterion, &subjects);
+    merge(&mut criterion, &subjects);
     criterion.final_summary();
-    ratios();
+    ratios(&subjects);
     group_by().await
 }

@@ -35,7 +35,11 @@ enum What {
     /// The batch recompute beside stock DataFusion on the same Parquet files
     Batch,
     /// Lift and merge of every aggregate beside DataFusion's accumulators on the same arrays
-    Aggregates,
+    Aggregates {
+        /// Only those whose name and type contain this, for example `sum(Float64)`
+        #[arg(long, default_value = "")]
+        only: String,
+    },
 }
 
 #[tokio::main]
@@ -44,6 +48,6 @@ async fn main() -> anyhow::Result<()> {
     match args.what {
         What::Speed { brokers, redis } => speed_path::measure(&brokers, &redis, args.events, args.rounds).await,
         What::Batch => batch_path::measure(args.events, args.rounds).await,
-        What::Aggregates => aggregates::measure().await,
+        What::Aggregates { only } => aggregates::measure(&only).await,
     }
 }

@@ -10,7 +10,7 @@ use super::integer_sums::Narrow;
 use super::sum::coerce_number;
 use super::total::{IntegerMeans, Mean};
 use super::wide::{WideInt, fits_decimal};
-use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection};
+use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection, add_each, each_row};
 
 /// Mean of the values, NULL if there is none. `DECIMAL(p,s)` gives
 /// `DECIMAL(min(38, p + 4), min(38, s + 4))` rounded half away from zero, other numbers give DOUBLE.
@@ -54,8 +54,11 @@ fn lift<N: Narrow, W: WideInt, T: ArrowPrimitiveType<Native = N>>(
     rows: Selection<'_>,
 ) {
     let values = column.as_primitive::<T>();
-    let counts = means.counts.slots();
-    means.sums.lift(values, rows, |group| counts[group] += 1);
+    let (sums, counts) = (&mut means.sums, means.counts.values_mut());
+    rows.for_each_run(values, |values, groups| {
+        let counts = &mut counts[..sums.len()];
+        sums.add_each(values, groups, |group| counts[group] += 1);
+    });
 }
 
 #[derive(Clone, Debug)]
@@ -155,10 +158,10 @@ impl Kernel for AvgDouble {
 
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
-        rows.for_each_value(values, |value, group| {
-            let state = &mut states[group];
-            state.sum.add(value);
-            state.count += 1;
+        rows.for_each_run(values, |values, groups| {
+            let states = states.as_mut_slice();
+            add_each(states, values, groups, |mean| &mut mean.sum);
+            each_row(groups, groups, |_, group| states[group].count += 1);
         });
     }
 

@@ -1,5 +1,6 @@
 //! `bit_and`, `bit_or` and `bit_xor` of integers, `bool_and` and `bool_or` of booleans.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::ops;
@@ -10,7 +11,8 @@ use arrow::datatypes::*;
 use datafusion::common::ScalarValue;
 
 use super::codec::{Reader, StateError};
-use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State};
+use super::column::{Column, Seen, Slots};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State, each_row};
 
 /// Bitwise AND of integers, NULL if there is none. Exact; the result has the argument's type.
 pub const BIT_AND: Bitwise<BitAnd> = Bitwise(PhantomData);
@@ -33,11 +35,13 @@ pub trait Operation: Clone + Debug + Send + Sync + 'static {
     const USAGE: &'static str;
     /// Of booleans, not of integers.
     const LOGICAL: bool;
+    /// The bits that leave every value as it is.
+    fn neutral<T: Bits>() -> T;
     fn apply<T: Bits>(a: T, b: T) -> T;
 }
 
 macro_rules! operation {
-    ($operation:ident, $name:literal, $logical:literal, $apply:expr) => {
+    ($operation:ident, $name:literal, $logical:literal, $neutral:ident, $apply:expr) => {
         #[derive(Clone, Debug)]
         pub struct $operation;
 
@@ -45,6 +49,10 @@ macro_rules! operation {
             const NAME: &'static str = $name;
             const USAGE: &'static str = concat!($name, "(x)");
             const LOGICAL: bool = $logical;
+
+            fn neutral<T: Bits>() -> T {
+                T::$neutral
+            }
 
             #[inline]
             fn apply<T: Bits>(a: T, b: T) -> T {
@@ -54,11 +62,11 @@ macro_rules! operation {
     };
 }
 
-operation!(BitAnd, "bit_and", false, ops::BitAnd::bitand);
-operation!(BitOr, "bit_or", false, ops::BitOr::bitor);
-operation!(BitXor, "bit_xor", false, ops::BitXor::bitxor);
-operation!(BoolAnd, "bool_and", true, ops::BitAnd::bitand);
-operation!(BoolOr, "bool_or", true, ops::BitOr::bitor);
+operation!(BitAnd, "bit_and", false, ONES, ops::BitAnd::bitand);
+operation!(BitOr, "bit_or", false, ZEROS, ops::BitOr::bitor);
+operation!(BitXor, "bit_xor", false, ZEROS, ops::BitXor::bitxor);
+operation!(BoolAnd, "bool_and", true, ONES, ops::BitAnd::bitand);
+operation!(BoolOr, "bool_or", true, ZEROS, ops::BitOr::bitor);
 
 impl<O: Operation> Aggregate for Bitwise<O> {
     fn name(&self) -> &'static str {
@@ -117,6 +125,9 @@ pub trait Bits:
     + Sync
     + 'static
 {
+    const ZEROS: Self;
+    const ONES: Self;
+
     fn put(self, out: &mut Vec<u8>);
     fn read(bytes: &mut Reader<'_>) -> Result<Self, StateError>;
 }
@@ -124,6 +135,9 @@ pub trait Bits:
 macro_rules! bits_of_integers {
     ($($native:ty),*) => {$(
         impl Bits for $native {
+            const ZEROS: Self = 0;
+            const ONES: Self = !0;
+
             fn put(self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());
             }
@@ -138,6 +152,9 @@ macro_rules! bits_of_integers {
 bits_of_integers!(i8, i16, i32, i64, u8, u16, u32, u64);
 
 impl Bits for bool {
+    const ZEROS: Self = false;
+    const ONES: Self = true;
+
     fn put(self, out: &mut Vec<u8>) {
         out.push(u8::from(self));
     }
@@ -160,17 +177,10 @@ impl<O, T> Default for Combined<O, T> {
     }
 }
 
-impl<O: Operation, T: Bits> Combined<O, T> {
-    #[inline]
-    fn add(&mut self, value: T) {
-        self.value = Some(self.value.map_or(value, |held| O::apply(held, value)));
-    }
-}
-
 impl<O: Operation, T: Bits> State for Combined<O, T> {
     fn merge(&mut self, other: &Self) {
         if let Some(value) = other.value {
-            self.add(value);
+            self.value = Some(self.value.map_or(value, |held| O::apply(held, value)));
         }
     }
 
@@ -184,6 +194,66 @@ impl<O: Operation, T: Bits> State for Combined<O, T> {
     fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
         let value = if bytes.flag()? { Some(T::read(bytes)?) } else { None };
         Ok(Self { value, operation: PhantomData })
+    }
+}
+
+/// [`Combined`] values.
+#[derive(Debug)]
+pub struct Combinations<O, T> {
+    values: Slots<T>,
+    seen: Seen,
+    operation: PhantomData<fn() -> O>,
+}
+
+impl<O: Operation, T: Bits> Default for Combinations<O, T> {
+    fn default() -> Self {
+        Self { values: Slots::new(O::neutral()), seen: Seen::default(), operation: PhantomData }
+    }
+}
+
+impl<O: Operation, T: Bits> Combinations<O, T> {
+    /// The group's value, if there is one.
+    fn value(&self, group: usize) -> Option<T> {
+        self.seen.get(group).then(|| self.values[group])
+    }
+
+    /// The values of all groups, in their order.
+    fn values(&self) -> impl Iterator<Item = Option<T>> {
+        (0..self.groups()).map(|group| self.value(group))
+    }
+}
+
+impl<O: Operation, T: Bits> Column for Combinations<O, T> {
+    type State = Combined<O, T>;
+
+    fn groups(&self) -> usize {
+        self.values.len()
+    }
+
+    fn grow(&mut self, groups: usize) {
+        self.values.grow(groups);
+        self.seen.grow(groups);
+    }
+
+    fn state(&self, group: usize) -> Cow<'_, Combined<O, T>> {
+        Cow::Owned(Combined { value: self.value(group), operation: PhantomData })
+    }
+
+    fn merge(&mut self, group: usize, other: &Combined<O, T>) {
+        if let Some(value) = other.value {
+            let held = self.values.get_mut(group);
+            *held = O::apply(*held, value);
+            self.seen.mark(group);
+        }
+    }
+
+    fn drop_first(&mut self, n: usize) {
+        self.values.drop_first(n);
+        self.seen.drop_first(n);
+    }
+
+    fn size(&self) -> usize {
+        self.values.size() + self.seen.size()
     }
 }
 
@@ -208,19 +278,23 @@ where
 {
     const NAME: &'static str = O::NAME;
     const VERSION: u8 = 1;
-    type Column = Vec<Combined<O, T::Native>>;
+    type Column = Combinations<O, T::Native>;
 
     fn return_type(&self) -> DataType {
         T::DATA_TYPE
     }
 
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
-        let values = args[0].as_primitive::<T>();
-        rows.for_each(values.nulls(), |row, group| states[group].add(values.value(row)));
+        let (column, values) = (args[0].as_primitive::<T>(), states.values.values_mut());
+        rows.for_each_run(column, |operands, groups| {
+            let values = &mut *values;
+            each_row(operands, groups, |operand, group| values[group] = O::apply(values[group], operand));
+        });
+        states.seen.lift(column.nulls(), rows);
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
-        Ok(Arc::new(states.iter().map(|state| state.value).collect::<PrimitiveArray<T>>()))
+        Ok(Arc::new(states.values().collect::<PrimitiveArray<T>>()))
     }
 }
 
@@ -230,19 +304,20 @@ struct OfBooleans<O>(PhantomData<O>);
 impl<O: Operation> Kernel for OfBooleans<O> {
     const NAME: &'static str = O::NAME;
     const VERSION: u8 = 1;
-    type Column = Vec<Combined<O, bool>>;
+    type Column = Combinations<O, bool>;
 
     fn return_type(&self) -> DataType {
         DataType::Boolean
     }
 
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
-        let values = args[0].as_boolean();
-        rows.for_each(values.nulls(), |row, group| states[group].add(values.value(row)));
+        let (column, values) = (args[0].as_boolean(), states.values.values_mut());
+        rows.for_each(column.nulls(), |row, group| values[group] = O::apply(values[group], column.value(row)));
+        states.seen.lift(column.nulls(), rows);
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
-        Ok(Arc::new(states.iter().map(|state| state.value).collect::<BooleanArray>()))
+        Ok(Arc::new(states.values().collect::<BooleanArray>()))
     }
 }
 

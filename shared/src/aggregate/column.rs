@@ -75,55 +75,45 @@ impl<S: State> Column for Vec<S> {
 }
 
 /// One small value per group.
-///
-/// The number of slots is a power of two, so that [`slot`] needs no check: the `Vec` of a growing
-/// column has that capacity anyway.
 #[derive(Clone, Debug)]
 pub struct Slots<T> {
     slots: Vec<T>,
-    groups: usize,
     empty: T,
 }
 
 impl<T: Copy> Slots<T> {
     /// No groups yet; each begins with `empty`.
     pub fn new(empty: T) -> Self {
-        Self { slots: Vec::new(), groups: 0, empty }
+        Self { slots: Vec::new(), empty }
     }
 
     pub fn len(&self) -> usize {
-        self.groups
+        self.slots.len()
     }
 
     pub fn grow(&mut self, groups: usize) {
         if groups > self.slots.len() {
-            self.slots.resize(groups.next_power_of_two(), self.empty);
+            self.slots.resize(groups, self.empty);
         }
-        self.groups = self.groups.max(groups);
     }
 
     /// The values of the groups, in their order.
     pub fn values(&self) -> &[T] {
-        &self.slots[..self.groups]
+        &self.slots
     }
 
-    /// All slots, for [`slot`].
     #[inline]
-    pub fn slots(&mut self) -> &mut [T] {
+    pub fn values_mut(&mut self) -> &mut [T] {
         &mut self.slots
     }
 
     #[inline]
     pub fn get_mut(&mut self, group: usize) -> &mut T {
-        debug_assert!(group < self.groups);
         &mut self.slots[group]
     }
 
     pub fn drop_first(&mut self, n: usize) {
-        self.groups -= n;
         self.slots.drain(..n);
-        self.slots.truncate(self.groups);
-        self.slots.resize(self.groups.next_power_of_two(), self.empty);
     }
 
     pub fn size(&self) -> usize {
@@ -165,7 +155,6 @@ impl<T> Index<usize> for Slots<T> {
 
     #[inline]
     fn index(&self, group: usize) -> &T {
-        debug_assert!(group < self.groups);
         &self.slots[group]
     }
 }
@@ -174,15 +163,6 @@ impl<T: Copy + Default> Default for Slots<T> {
     fn default() -> Self {
         Self::new(T::default())
     }
-}
-
-/// The slot of a group. `slots` are all of a [`Slots`]: with a power of two of them, and the
-/// compiler knowing that there is one at least, the index needs no comparison.
-#[inline(always)]
-pub fn slot<T>(slots: &mut [T], group: usize) -> &mut T {
-    debug_assert!(group < slots.len() && slots.len().is_power_of_two());
-    let mask = slots.len().wrapping_sub(1);
-    &mut slots[group & mask]
 }
 
 /// Which groups have seen a value.
@@ -240,10 +220,9 @@ mod tests {
         *slots.get_mut(2) = 9;
         slots.grow(5);
         assert_eq!(slots.values(), [7, 7, 9, 7, 7]);
-        assert_eq!(slots.slots().len(), 8);
         slots.drop_first(2);
         assert_eq!(slots.values(), [9, 7, 7]);
-        *slot(slots.slots(), 1) = 8;
+        slots.values_mut()[1] = 8;
         slots.grow(4);
         assert_eq!(slots.values(), [9, 8, 7, 7]);
         slots.drop_first(4);

@@ -7,8 +7,8 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
 use super::codec::{Reader, StateError};
-use super::column::{Slots, slot};
-use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State};
+use super::column::Slots;
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State, each_row};
 
 /// Number of rows with a value; `count(*)` is planned as the count of a constant.
 #[derive(Clone, Debug)]
@@ -49,10 +49,10 @@ impl Kernel for Count {
     }
 
     fn lift(&self, counts: &mut Slots<u64>, args: &[ArrayRef], rows: Selection<'_>) {
-        let (nulls, counts) = (args[0].logical_nulls(), counts.slots());
+        let (nulls, counts) = (args[0].logical_nulls(), counts.values_mut());
         match rows.dense(nulls.as_ref()) {
-            Some(groups) if !counts.is_empty() => groups.iter().for_each(|group| *slot(counts, *group) += 1),
-            _ => rows.for_each(nulls.as_ref(), |_, group| *slot(counts, group) += 1),
+            Some(groups) => each_row(groups, groups, |_, group| counts[group] += 1),
+            None => rows.for_each(nulls.as_ref(), |_, group| counts[group] += 1),
         }
     }
 

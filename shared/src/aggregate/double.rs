@@ -17,6 +17,7 @@
 //! the slices: adding and subtracting 1.5 * 2^52 units of a bin rounds to its unit.
 
 use arrow::datatypes::i256;
+use wide::f64x4;
 
 use super::codec::{Reader, StateError};
 
@@ -72,6 +73,53 @@ impl PartialEq for DoubleSum {
     fn eq(&self, other: &Self) -> bool {
         (self.top, self.specials, self.units()) == (other.top, other.specials, other.units())
     }
+}
+
+/// Adds each value to the sum of its group, `sum(&mut states[group])`. The same as
+/// [`DoubleSum::add`] one by one, with the slices of four values cut at a time.
+#[inline]
+pub fn add_each<S>(states: &mut [S], values: &[f64], groups: &[usize], sum: impl Fn(&mut S) -> &mut DoubleSum) {
+    let ((values, last), (groups, last_groups)) = (values.as_chunks(), groups.as_chunks());
+    for (values, groups) in values.iter().zip(groups) {
+        let mut has_room = true;
+        let magics = groups.map(|group| {
+            let sum = sum(&mut states[group]);
+            has_room &= sum.room >= LANES;
+            sum.magic
+        });
+        match slices_below_top(*values, magics).filter(|_| has_room) {
+            Some(slices) => groups.iter().enumerate().for_each(|(lane, group)| {
+                let sum = sum(&mut states[*group]);
+                sum.bins.iter_mut().zip(&slices).for_each(|(bin, slices)| *bin += slices[lane]);
+                sum.room -= 1;
+            }),
+            None => groups.iter().zip(values).for_each(|(group, value)| sum(&mut states[*group]).add(*value)),
+        }
+    }
+    last.iter().zip(last_groups).for_each(|(value, group)| sum(&mut states[*group]).add(*value));
+}
+
+/// Values whose slices are cut at a time.
+const LANES: u32 = 4;
+
+/// The slices of four values in the bins below these magic numbers, the highest bin first; none if
+/// one of the values does not lie below.
+#[inline(always)]
+fn slices_below_top(
+    values: [f64; LANES as usize],
+    magics: [f64; LANES as usize],
+) -> Option<[[f64; LANES as usize]; BINS]> {
+    let (mut rest, mut magic) = (f64x4::new(values), f64x4::new(magics));
+    // False for infinities and NaN too.
+    if !(rest.abs() * f64x4::splat(ABOVE)).simd_lt(magic).all() {
+        return None;
+    }
+    Some(std::array::from_fn(|_| {
+        let slice = (rest + magic) - magic;
+        rest -= slice;
+        magic *= f64x4::splat(DOWN);
+        slice.to_array()
+    }))
 }
 
 impl DoubleSum {
@@ -151,13 +199,16 @@ impl DoubleSum {
     }
 
     /// Adds to the bins what is counted in their units.
+    #[inline]
     fn add_units(&mut self, units: [i128; BINS]) {
-        let largest = units.iter().fold(0, |largest, units| largest | units.unsigned_abs());
-        let slices = (largest >> (WIDTH - 1)) + 1;
+        let slices = (magnitude(units) >> (WIDTH - 1)) + 1;
         if self.magic > 0.0 && slices <= u128::from(self.room) {
             self.room -= slices as u32;
-            for (depth, units) in units.into_iter().enumerate() {
-                self.bins[depth] += scale_signed(units as i64, self.exponent(depth));
+            // What is left of the magic number without its mantissa's 1.5.
+            let mut unit = f64::from_bits(self.magic.to_bits() >> 52 << 52) * f64::EPSILON;
+            for (bin, units) in self.bins.iter_mut().zip(units) {
+                *bin += units as i64 as f64 * unit;
+                unit *= DOWN;
             }
         } else {
             self.add_carried(units);
@@ -274,13 +325,13 @@ impl DoubleSum {
         let mut units = [0; BINS];
         for bin in &mut units {
             *bin = i128::from_le_bytes(bytes.array()?);
-            // Beyond this no number of events leads, and merging could overflow.
-            if bin.unsigned_abs() >= 1 << 120 {
-                return Err(StateError::Invalid("a bin of a DOUBLE sum is out of range"));
-            }
+        }
+        // Beyond this no number of events leads, and merging could overflow.
+        if magnitude(units) >= 1 << 120 {
+            return Err(StateError::Invalid("a bin of a DOUBLE sum is out of range"));
         }
         // Below place 0 there is nothing that a value could have left there.
-        let beyond = units.iter().skip(usize::from(top)).any(|bin| *bin != 0);
+        let beyond = usize::from(top) < BINS && units[usize::from(top)..] != [0; BINS][usize::from(top)..];
         if specials > 7 || top > PLACES || beyond {
             return Err(StateError::Invalid("the header of a DOUBLE sum is out of range"));
         }
@@ -300,6 +351,12 @@ fn shifted<T: Copy + Default>(bins: [T; BINS], distance: usize) -> [T; BINS] {
     std::array::from_fn(|depth| depth.checked_sub(distance).map_or(T::default(), |from| bins[from]))
 }
 
+/// A number with as many bits as the largest of these.
+#[inline]
+fn magnitude(units: [i128; BINS]) -> u128 {
+    units.iter().fold(0, |bits, units| bits | units.unsigned_abs())
+}
+
 /// Exponent of a place's unit.
 fn unit_exponent(place: i32) -> i32 {
     place * WIDTH as i32 - 1074
@@ -310,7 +367,7 @@ fn magic(top: u8) -> f64 {
     // Place 52 would have a magic number above the doubles, and below place 2 the lowest unit, or the
     // number that rounds to it, would not be a normal double.
     match top {
-        3..=52 => scale(3 << 51, unit_exponent(i32::from(top) - 1)),
+        3..=52 => 1.5 * power(unit_exponent(i32::from(top) - 1) + 52),
         _ => 0.0,
     }
 }
@@ -375,12 +432,6 @@ fn in_units(bin: f64, exponent: i32) -> i128 {
     if is_negative { -i128::from(units) } else { i128::from(units) }
 }
 
-/// `units * 2^exponent`, which is a double.
-fn scale_signed(units: i64, exponent: i32) -> f64 {
-    let magnitude = scale(units.unsigned_abs(), exponent);
-    if units < 0 { -magnitude } else { magnitude }
-}
-
 /// `value * 2^exponent`, rounded to nearest even once, also into the subnormal range.
 fn round(value: i256, exponent: i32) -> f64 {
     split(value, exponent).0
@@ -426,16 +477,17 @@ fn low_u64(value: i256) -> u64 {
 
 /// `mantissa * 2^exponent` for a mantissa of at most 2^53 and a result that needs no rounding.
 fn scale(mantissa: u64, exponent: i32) -> f64 {
-    let power = |exponent: i32| f64::from_bits(((exponent + 1023) as u64) << 52);
     let exact = mantissa as f64;
     if exponent > 971 {
         return f64::INFINITY;
     }
     // In two steps, because 2^-1074 is not a normal number; each step is exact.
-    if exponent < -1000 { exact * power(-1000) * power_below(exponent + 1000) } else { exact * power(exponent) }
+    if exponent < -1000 { exact * power(-1000) * power(exponent + 1000) } else { exact * power(exponent) }
 }
 
-fn power_below(exponent: i32) -> f64 {
+/// `2^exponent` for the exponent of a normal double.
+#[inline]
+fn power(exponent: i32) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
 
@@ -533,6 +585,9 @@ mod tests {
         let mut merged = DoubleSum::default();
         values.chunks(1000).for_each(|values| merged.merge(&sum(values)));
         assert_eq!(merged, total);
+        let mut together = [DoubleSum::default()];
+        add_each(&mut together, &values, &vec![0; values.len()], |sum| sum);
+        assert_eq!(together, [total]);
     }
 
     proptest! {
@@ -550,6 +605,14 @@ mod tests {
         ) {
             let total = sum(&values);
             prop_assert_eq!((total.top, total.units()), defined(&values));
+            // By group, four at a time.
+            let group = |value: &f64| value.to_bits() as usize % 3;
+            let mut sums = vec![DoubleSum::default(); 3];
+            add_each(&mut sums, &values, &values.iter().map(group).collect::<Vec<_>>(), |sum| sum);
+            for (of, sum) in sums.iter().enumerate() {
+                let values: Vec<f64> = values.iter().copied().filter(|value| group(value) == of).collect();
+                prop_assert_eq!((sum.top, sum.units()), defined(&values));
+            }
         }
 
         #[test]

@@ -5,11 +5,10 @@
 
 use std::fmt::Debug;
 
-use arrow::array::{ArrowPrimitiveType, PrimitiveArray};
 use arrow::datatypes::ArrowNativeType;
 
-use super::Selection;
 use super::column::Slots;
+use super::each_row;
 use super::wide::WideInt;
 
 /// The native integer of a column.
@@ -82,24 +81,18 @@ impl<N: Narrow, W: WideInt> IntegerSums<N, W> {
         self.carried.get(group).map_or(sum, |carried| sum.add(*carried))
     }
 
-    /// Adds every selected value that is not NULL to its group, and calls `also` with the group.
-    #[inline]
-    pub fn lift<T: ArrowPrimitiveType<Native = N>>(
-        &mut self,
-        values: &PrimitiveArray<T>,
-        rows: Selection<'_>,
-        mut also: impl FnMut(usize),
-    ) {
-        let (groups, carried) = (self.sums.len(), &mut self.carried);
-        let sums = self.sums.slots();
-        rows.for_each_value(values, |value, group| {
-            also(group);
+    /// Adds each value to its group and calls `also` with the group.
+    #[inline(always)]
+    pub fn add_each(&mut self, values: &[N], groups: &[usize], mut also: impl FnMut(usize)) {
+        let (sums, carried) = (self.sums.values_mut(), &mut self.carried);
+        each_row(values, groups, |value, group| {
             let sum = &mut sums[group];
             // Stored before looking at the overflow: so it is one instruction on memory.
             let (modulo, overflows) = sum.overflowing_add(value);
             *sum = modulo;
+            also(group);
             if overflows {
-                carry_wrapped(carried, groups, group, sum, value);
+                carry_wrapped(carried, sums, group, value);
             }
         });
     }
@@ -133,12 +126,12 @@ impl<N: Narrow, W: WideInt> IntegerSums<N, W> {
     }
 }
 
-/// Carries a sum that has wrapped when `value` was added.
+/// Carries a group's sum that has wrapped when `value` was added.
 #[cold]
 #[inline(never)]
-fn carry_wrapped<N: Narrow, W: WideInt>(carried: &mut Vec<W>, groups: usize, group: usize, sum: &mut N, value: N) {
-    let before = std::mem::take(sum).wrapping_sub(value);
-    carry(carried, groups, group, W::from_i128(before.into()).add(W::from_i128(value.into())));
+fn carry_wrapped<N: Narrow, W: WideInt>(carried: &mut Vec<W>, sums: &mut [N], group: usize, value: N) {
+    let before = std::mem::take(&mut sums[group]).wrapping_sub(value);
+    carry(carried, sums.len(), group, W::from_i128(before.into()).add(W::from_i128(value.into())));
 }
 
 fn carry<W: WideInt>(carried: &mut Vec<W>, groups: usize, group: usize, sum: W) {
@@ -148,7 +141,6 @@ fn carry<W: WideInt>(carried: &mut Vec<W>, groups: usize, group: usize, sum: W) 
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Int64Array;
     use proptest::prelude::*;
 
     use super::*;
@@ -166,11 +158,11 @@ mod tests {
             values.iter().for_each(|(group, value)| expected[*group] += i128::from(*value));
             merged.iter().for_each(|(group, value)| expected[*group] += value);
             let groups: Vec<usize> = values.iter().map(|(group, _)| *group).collect();
-            let array = Int64Array::from_iter_values(values.iter().map(|(_, value)| *value));
+            let values: Vec<i64> = values.iter().map(|(_, value)| *value).collect();
             let mut sums = IntegerSums::<i64, i128>::default();
             sums.grow(3);
             merged.iter().for_each(|(group, value)| sums.merge(*group, *value));
-            sums.lift(&array, Selection { groups: &groups, filter: None }, |_| ());
+            sums.add_each(&values, &groups, |_| ());
             prop_assert_eq!([0, 1, 2].map(|group| sums.sum(group)), expected);
             sums.drop_first(1);
             sums.grow(3);

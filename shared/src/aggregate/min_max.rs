@@ -11,8 +11,8 @@ use arrow::datatypes::*;
 use datafusion::common::ScalarValue;
 
 use super::codec::{Reader, StateError, put_bytes};
-use super::column::{Column, Seen, Slots, slot};
-use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State};
+use super::column::{Column, Seen, Slots};
+use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State, each_row};
 
 /// Smallest value, NULL if there is none.
 pub const MIN: Extreme<Smallest> = Extreme(PhantomData);
@@ -31,11 +31,14 @@ pub trait Side: Clone + Debug + Send + Sync + 'static {
 
     fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool;
 
-    /// [`Side::wins`] in the total order.
-    fn wins_ranked<N: Rank>(challenger: N, holder: N) -> bool;
+    /// False only if the challenger does not win over the holder behind this bar.
+    fn may_win<N: Rank>(challenger: N, bar: N) -> bool;
 
     /// The value that every other one wins over.
     fn weakest<N: Rank>() -> N;
+
+    /// The zero that the other one wins over.
+    const LOSING_ZERO: f64;
 }
 
 #[derive(Clone, Debug)]
@@ -51,13 +54,15 @@ impl Side for Smallest {
     }
 
     #[inline(always)]
-    fn wins_ranked<N: Rank>(challenger: N, holder: N) -> bool {
-        challenger.precedes(holder)
+    fn may_win<N: Rank>(challenger: N, bar: N) -> bool {
+        challenger.may_precede(bar)
     }
 
     fn weakest<N: Rank>() -> N {
         N::LAST
     }
+
+    const LOSING_ZERO: f64 = 0.0;
 }
 
 #[derive(Clone, Debug)]
@@ -73,13 +78,15 @@ impl Side for Largest {
     }
 
     #[inline(always)]
-    fn wins_ranked<N: Rank>(challenger: N, holder: N) -> bool {
-        holder.precedes(challenger)
+    fn may_win<N: Rank>(challenger: N, bar: N) -> bool {
+        challenger.may_follow(bar)
     }
 
     fn weakest<N: Rank>() -> N {
         N::FIRST
     }
+
+    const LOSING_ZERO: f64 = -0.0;
 }
 
 impl<S: Side> Aggregate for Extreme<S> {
@@ -146,8 +153,15 @@ pub trait Rank: Copy + Send + Sync + Debug + 'static {
     const FIRST: Self;
     const LAST: Self;
 
-    /// Whether it comes before `other` in this order.
-    fn precedes(self, other: Self) -> bool;
+    /// Whether it comes before the holder behind this bar, or one comparison cannot tell.
+    fn may_precede(self, bar: Self) -> bool;
+    /// Whether it comes after the holder behind this bar, or one comparison cannot tell.
+    fn may_follow(self, bar: Self) -> bool;
+    /// What stands for a holder in comparisons. Zeros are equal there: the one that the other wins over
+    /// is a NaN as a bar, for which no comparison can tell.
+    fn bar(self, losing_zero: f64) -> Self;
+    /// The holder behind a bar.
+    fn behind_bar(self, losing_zero: f64) -> Self;
     fn rank(self) -> Self::Ordered;
     fn unrank(ordered: Self::Ordered) -> Self;
     fn put(ordered: Self::Ordered, out: &mut Vec<u8>);
@@ -162,8 +176,23 @@ macro_rules! rank_integer {
             const LAST: Self = <$native>::MAX;
 
             #[inline(always)]
-            fn precedes(self, other: Self) -> bool {
-                self < other
+            fn may_precede(self, bar: Self) -> bool {
+                self < bar
+            }
+
+            #[inline(always)]
+            fn may_follow(self, bar: Self) -> bool {
+                self > bar
+            }
+
+            #[inline(always)]
+            fn bar(self, _losing_zero: f64) -> Self {
+                self
+            }
+
+            #[inline(always)]
+            fn behind_bar(self, _losing_zero: f64) -> Self {
+                self
             }
 
             #[inline]
@@ -197,9 +226,25 @@ macro_rules! rank_float {
             const LAST: Self = <$native>::NAN;
 
             #[inline(always)]
-            fn precedes(self, other: Self) -> bool {
-                // One comparison decides nearly always; it is false for NaN, too.
-                if self > other { false } else { self.rank() < other.rank() }
+            fn may_precede(self, bar: Self) -> bool {
+                let surely_not = self >= bar;
+                !surely_not
+            }
+
+            #[inline(always)]
+            fn may_follow(self, bar: Self) -> bool {
+                let surely_not = self <= bar;
+                !surely_not
+            }
+
+            fn bar(self, losing_zero: f64) -> Self {
+                let is_losing = self == 0.0 && self.is_sign_negative() == losing_zero.is_sign_negative();
+                if is_losing { Self::from_bits(<$native>::NAN.to_bits() | 1) } else { Self::unrank(self.rank()) }
+            }
+
+            fn behind_bar(self, losing_zero: f64) -> Self {
+                let is_losing = self.to_bits() == <$native>::NAN.to_bits() | 1;
+                if is_losing { losing_zero as $native } else { self }
             }
 
             #[inline]
@@ -344,35 +389,43 @@ impl Value for Box<str> {
 /// [`Held`] native values.
 #[derive(Debug)]
 pub struct Extremes<S, N> {
-    values: Slots<N>,
+    bars: Slots<N>,
     seen: Seen,
     side: PhantomData<fn() -> S>,
 }
 
 impl<S: Side, N: Rank> Default for Extremes<S, N> {
     fn default() -> Self {
-        Self { values: Slots::new(S::weakest()), seen: Seen::default(), side: PhantomData }
+        Self { bars: Slots::new(S::weakest()), seen: Seen::default(), side: PhantomData }
     }
 }
 
 impl<S: Side, N: Rank> Extremes<S, N> {
     fn lift<T: ArrowPrimitiveType<Native = N>>(&mut self, column: &PrimitiveArray<T>, rows: Selection<'_>) {
-        let values = self.values.slots();
-        if values.is_empty() {
-            return;
-        }
-        rows.for_each_value(column, |value, group| {
-            let holder = slot(values, group);
-            if S::wins_ranked(value, *holder) {
-                *holder = value;
-            }
+        let bars = self.bars.values_mut();
+        rows.for_each_run(column, |values, groups| {
+            let bars = &mut *bars;
+            each_row(values, groups, |value, group| {
+                let bar = &mut bars[group];
+                if S::may_win(value, *bar) {
+                    challenge::<S, N>(value, bar);
+                }
+            });
         });
         self.seen.lift(column.nulls(), rows);
     }
 
     /// The group's value in its total order, if there is one.
     fn held(&self, group: usize) -> Option<N::Ordered> {
-        self.seen.get(group).then(|| self.values[group].rank())
+        self.seen.get(group).then(|| self.bars[group].behind_bar(S::LOSING_ZERO).rank())
+    }
+}
+
+/// Puts a challenger that wins in the holder's place.
+#[inline]
+fn challenge<S: Side, N: Rank>(challenger: N, bar: &mut N) {
+    if S::wins(&challenger.rank(), &bar.behind_bar(S::LOSING_ZERO).rank()) {
+        *bar = challenger.bar(S::LOSING_ZERO);
     }
 }
 
@@ -380,11 +433,11 @@ impl<S: Side, N: Rank> Column for Extremes<S, N> {
     type State = Held<S, Ranked<N>>;
 
     fn groups(&self) -> usize {
-        self.values.len()
+        self.bars.len()
     }
 
     fn grow(&mut self, groups: usize) {
-        self.values.grow(groups);
+        self.bars.grow(groups);
         self.seen.grow(groups);
     }
 
@@ -394,22 +447,18 @@ impl<S: Side, N: Rank> Column for Extremes<S, N> {
 
     fn merge(&mut self, group: usize, other: &Held<S, Ranked<N>>) {
         if let Some(Ranked(challenger)) = other.value {
-            let holder = self.values.get_mut(group);
-            let challenger = N::unrank(challenger);
-            if S::wins_ranked(challenger, *holder) {
-                *holder = challenger;
-            }
+            challenge::<S, N>(N::unrank(challenger), self.bars.get_mut(group));
             self.seen.mark(group);
         }
     }
 
     fn drop_first(&mut self, n: usize) {
-        self.values.drop_first(n);
+        self.bars.drop_first(n);
         self.seen.drop_first(n);
     }
 
     fn size(&self) -> usize {
-        self.values.size() + self.seen.size()
+        self.bars.size() + self.seen.size()
     }
 }
 
@@ -499,5 +548,38 @@ impl<S: Side> Kernel for ExtremeString<S> {
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         Ok(Arc::new(states.iter().map(|held| held.value.as_deref()).collect::<StringArray>()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Float64Array;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn extreme<S: Side>(values: &[f64]) -> Option<i64> {
+        let mut extremes = Extremes::<S, f64>::default();
+        extremes.grow(1);
+        let groups = vec![0; values.len()];
+        extremes.lift(&Float64Array::from(values.to_vec()), Selection { groups: &groups, filter: None });
+        extremes.held(0)
+    }
+
+    proptest! {
+        /// Two zeros and NaNs of two signs are all over the values.
+        #[test]
+        fn extremes_of_doubles_are_those_of_the_total_order(
+            values in prop::collection::vec(
+                prop_oneof![
+                    Just(0.0), Just(-0.0), Just(f64::NAN), Just(-f64::NAN), Just(f64::INFINITY),
+                    Just(f64::NEG_INFINITY), -1e300..1e300f64, Just(f64::from_bits(f64::NAN.to_bits() | 1)),
+                ],
+                0..12,
+            ),
+        ) {
+            prop_assert_eq!(extreme::<Smallest>(&values), values.iter().map(|value| value.rank()).min());
+            prop_assert_eq!(extreme::<Largest>(&values), values.iter().map(|value| value.rank()).max());
+        }
     }
 }

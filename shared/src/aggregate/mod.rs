@@ -59,8 +59,8 @@ use serde::Serialize;
 
 pub use codec::StateError;
 pub use column::Column;
-pub use double::DoubleSum;
-pub use kernel::{Kernel, Selection, State, StateOf};
+pub use double::{DoubleSum, add_each};
+pub use kernel::{Kernel, Selection, State, StateOf, each_row};
 
 /// Every aggregate that SQL can name.
 pub fn registry() -> Vec<Arc<dyn Aggregate>> {

@@ -10,7 +10,7 @@ use datafusion::common::ScalarValue;
 use super::integer_sums::Narrow;
 use super::total::{DoubleTotal, IntegerTotals, Total};
 use super::wide::{WideInt, fits_decimal};
-use super::{Aggregate, BoundAggregate, EqualityClass, FinishError, Kernel, Selection};
+use super::{Aggregate, BoundAggregate, EqualityClass, FinishError, Kernel, Selection, add_each};
 
 /// Sum of the values, NULL if there is none. Integers give BIGINT, `DECIMAL(p,s)` gives
 /// `DECIMAL(min(38, p + 10), s)`, FLOAT and DOUBLE give DOUBLE.
@@ -73,7 +73,8 @@ fn lift<N: Narrow, W: WideInt, T: ArrowPrimitiveType<Native = N>>(
     rows: Selection<'_>,
 ) {
     let values = column.as_primitive::<T>();
-    totals.sums.lift(values, rows, |_| ());
+    let sums = &mut totals.sums;
+    rows.for_each_run(values, |values, groups| sums.add_each(values, groups, |_| ()));
     totals.seen.lift(values.nulls(), rows);
 }
 
@@ -157,7 +158,7 @@ impl Kernel for SumDouble {
 
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
-        rows.for_each_value(values, |value, group| states[group].0.add(value));
+        rows.for_each_run(values, |values, groups| add_each(states, values, groups, |state| &mut state.0));
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
