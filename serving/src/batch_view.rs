@@ -46,9 +46,8 @@ pub(crate) fn session() -> SessionContext {
 impl BatchView {
     /// Opens the Delta table in the folder `place`.
     pub async fn open(context: &SessionContext, place: &Path) -> Result<Self, Failure> {
-        let unavailable = |error| Failure::unavailable("the batch view", error);
-        let url = parse_table_uri(place.to_string_lossy()).map_err(unavailable)?;
-        let delta = deltalake::open_table(url).await.map_err(unavailable)?;
+        let url = parse_table_uri(place.to_string_lossy()).map_err(Failure::unread)?;
+        let delta = deltalake::open_table(url).await.map_err(Failure::unread)?;
         let session = Arc::new(context.state());
         let table = delta.table_provider().with_session(session).build().await?;
         let files = Arc::new(SortedFiles::new(context, delta));

@@ -3,6 +3,7 @@
 //! What stores say about themselves (addresses, paths) goes to the log of this process and never
 //! to the caller.
 
+use std::error::Error;
 use std::fmt::Display;
 
 use anabranch_shared::aggregate::StateError;
@@ -16,6 +17,8 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use datafusion::error::DataFusionError;
+use deltalake::DeltaTableError;
+use parquet::errors::ParquetError;
 use serde::Serialize;
 use serde_json::json;
 
@@ -89,8 +92,14 @@ impl Failure {
     /// Stored bytes are not what was written; `error` is logged, not shown.
     pub(crate) fn damaged(what: &str, error: impl Display) -> Self {
         tracing::error!(%error, "{what} is damaged");
-        let help = "rebuild it with `anabranch batch` or `anabranch replay`; the server's log has the cause";
+        let help = "rebuild it with `anabranch batch --full` or `anabranch replay`; the server's log has the cause";
         Self::new(Kind::Unanswerable, format!("{what} is damaged"), help)
+    }
+
+    /// A batch view could not be read: it is damaged, or what holds it cannot be reached.
+    pub(crate) fn unread(error: impl Error + 'static) -> Self {
+        let what = "the batch view";
+        if is_damage(&error) { Self::damaged(what, error) } else { Self::unavailable(what, error) }
     }
 
     /// A bug, or something that is as unexpected as one.
@@ -188,13 +197,30 @@ impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
         match carried(&error) {
             Some(failure) => failure.clone(),
-            None => Self::unavailable("the batch view", error),
+            None => Self::unread(error),
         }
     }
 }
 
 /// The failure that went into a DataFusion stream, if that is what came out.
 pub(crate) fn carried(error: &DataFusionError) -> Option<&Failure> {
-    let first: &(dyn std::error::Error + 'static) = error;
-    std::iter::successors(Some(first), |error| error.source()).find_map(|error| error.downcast_ref())
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// The error and what caused it, and so on.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| Error::source(*error))
+}
+
+/// Whether trying again will not help: a file of a table is gone, or its bytes are not Parquet.
+fn is_damage(error: &(dyn Error + 'static)) -> bool {
+    let stored = causes(error).find_map(|error| error.downcast_ref::<object_store::Error>());
+    match stored {
+        Some(stored) => matches!(stored, object_store::Error::NotFound { .. }),
+        None => causes(error).any(|error| {
+            error.is::<ParquetError>()
+                || matches!(error.downcast_ref(), Some(ArrowError::ParquetError(_)))
+                || matches!(error.downcast_ref(), Some(DeltaTableError::NotATable(_)))
+        }),
+    }
 }

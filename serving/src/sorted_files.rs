@@ -83,7 +83,7 @@ impl SortedFiles {
 
     /// Looks at the first row of every file.
     async fn open(&self, plan: &ViewPlan) -> Result<Vec<SortedFile>, Failure> {
-        let snapshot = self.table.snapshot().map_err(|error| Failure::unavailable("the batch view", error))?;
+        let snapshot = self.table.snapshot().map_err(Failure::unread)?;
         let paths: Vec<String> = snapshot.log_data().iter().map(|file| file.path().into_owned()).collect();
         let files = stream::iter(paths).map(|path| self.open_file(plan, path)).buffer_unordered(OPENED_AT_ONCE);
         let mut files: Vec<SortedFile> = files.try_filter_map(async |file| Ok(file)).try_collect().await?;

@@ -1,10 +1,11 @@
 //! Merged answers, computed by hand.
 
 use anabranch_shared::catalog::GenerationRecord;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{SPEND, World, offsets, order};
+use crate::world::{SPEND, World, offsets, order, send};
 
 /// Ada's first minute is in the batch view alone, her second on both sides, Bob's is recent alone.
 async fn spend() -> (World, GenerationRecord) {
@@ -189,4 +190,30 @@ async fn requests_that_cannot_be_meant_are_refused_with_the_next_step() {
     }
     let (status, answer) = world.get("/v1/views/nope/rows").await;
     assert_eq!((status, &answer["error"]["help"]), (StatusCode::NOT_FOUND, &json!("the project's views are spend")));
+}
+
+#[tokio::test]
+async fn a_damaged_batch_view_gives_no_number_and_says_what_to_do() {
+    let (world, record) = spend().await;
+    let folder = world.root.join(record.batch_view.as_ref().unwrap());
+    let mut files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let file = files.find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let mut garbled = whole.clone();
+    garbled[4..whole.len() / 2].fill(0xff);
+    // The router opens it anew for each: what is open already would read on.
+    for damage in [Some(garbled), Some(whole[..whole.len() / 2].to_vec()), None] {
+        match damage {
+            Some(bytes) => std::fs::write(&file, bytes).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        for path in ["/v1/views/spend/rows", "/v1/views/spend/rows?user_id=ada"] {
+            let router = world.router_over(world.store.clone(), None, &["spend"]);
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let (status, answer) = send(&router, request).await;
+            assert_eq!((status, &answer["error"]["kind"]), (StatusCode::INTERNAL_SERVER_ERROR, &json!("unanswerable")));
+            assert_eq!(answer["error"]["cause"], "the batch view is damaged");
+            assert!(answer["error"]["help"].as_str().unwrap().contains("batch --full"), "{answer}");
+        }
+    }
 }
