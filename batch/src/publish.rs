@@ -13,7 +13,7 @@ use crate::Result;
 use crate::archive::Archive;
 use crate::recompute::{self, Computed};
 use crate::session::Limits;
-use crate::view_table::discard;
+use crate::view_table::{digest, discard};
 
 /// A generation without its number.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub struct GenerationDraft {
     pub batch_view: Option<String>,
     /// Groups in the batch view.
     pub rows: u64,
+    /// A generation of the same state whose batch view is damaged.
+    pub replaces: Option<Generation>,
 }
 
 /// What became of a draft.
@@ -48,7 +50,8 @@ impl Published {
     }
 }
 
-/// Publishes a draft as the view's next generation, unless its newest one is the same batch state.
+/// Publishes a draft as the view's next generation, unless its newest one is the same batch state and
+/// not the one that it replaces.
 /// With `promote` it takes over as soon as it has caught up.
 pub async fn publish(
     root: &Path,
@@ -59,7 +62,8 @@ pub async fn publish(
     let mut already = None;
     let decide = |catalog: &Catalog| {
         let view = catalog.view(&draft.view);
-        already = published_before(&view, &draft.fingerprint, &draft.cut).cloned();
+        let before = published_before(&view, &draft.fingerprint, &draft.cut);
+        already = before.filter(|record| Some(record.generation) != draft.replaces).cloned();
         if already.is_some() && is_batch(draft.road) {
             return None;
         }
@@ -107,7 +111,8 @@ fn published_before<'a>(view: &'a ViewGenerations, fingerprint: &str, cut: &Cut)
 /// How the nightly run goes about it.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
-    /// Recompute from the whole archive even if the previous generation could be continued.
+    /// Recompute from the whole archive even if the previous generation could be continued. If it ends
+    /// where the archive does, its batch view is compared with the new one, and replaced if damaged.
     pub full: bool,
     /// Let new generations take over once they have caught up.
     pub promote: bool,
@@ -159,15 +164,39 @@ async fn run_view(
 ) -> Result<Published> {
     let snapshot = Archive::open_or_create(root, &plan.definition.source).await?.snapshot();
     let generations = catalog.load().await?.view(view);
-    if let Some(record) = published_before(&generations, &plan.fingerprint, snapshot.cut()) {
+    let before = published_before(&generations, &plan.fingerprint, snapshot.cut());
+    if let (Some(record), false) = (before, options.full) {
         return Ok(Published::Already(record.clone()));
     }
-    let Computed { draft, spilled_bytes: spilled } = match base(&generations, plan, snapshot.cut(), options) {
+    let Computed { mut draft, spilled_bytes: spilled } = match base(&generations, plan, snapshot.cut(), options) {
         Some(previous) => recompute::incremental(root, view, plan, previous, &snapshot, &options.limits).await?,
         None => recompute::full(root, view, plan, &snapshot, &options.limits).await?,
     };
     *spilled_bytes = spilled;
+    if let Some(record) = before
+        && let Some(damage) = damage(root, plan, record, &draft, &options.limits).await?
+    {
+        tracing::warn!(view, generation = record.generation.0, damage, "the batch view is damaged and is replaced");
+        draft.replaces = Some(record.generation);
+    }
     publish(root, catalog, draft, options.promote).await
+}
+
+/// What is wrong with the batch view of a generation, given the one that it should be.
+async fn damage(
+    root: &Path,
+    plan: &ViewPlan,
+    record: &GenerationRecord,
+    draft: &GenerationDraft,
+    limits: &Limits,
+) -> Result<Option<String>> {
+    let (Some(stored), Some(recomputed)) = (&record.batch_view, &draft.batch_view) else { return Ok(None) };
+    let expected = digest(root, plan, recomputed, limits).await?;
+    Ok(match digest(root, plan, stored, limits).await {
+        Ok(found) if found == expected => None,
+        Ok(_) => Some("its rows are not those of the archive".to_owned()),
+        Err(error) => Some(error.to_string()),
+    })
 }
 
 /// The newest generation that can be continued up to `cut`.

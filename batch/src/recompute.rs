@@ -106,6 +106,7 @@ async fn compute(
         archive_version: Some(snapshot.version()),
         batch_view: Some(written.path),
         rows: written.rows,
+        replaces: None,
     };
     Ok(Computed { draft, spilled_bytes: spilled_bytes(physical.as_ref()) })
 }
@@ -182,7 +183,7 @@ fn groups(plan: &ViewPlan) -> Vec<Expr> {
 }
 
 /// Key bytes sort as their values do, NULL first.
-fn sorted(plan: &ViewPlan, rows: DataFrame) -> Result<DataFrame> {
+pub(crate) fn sorted(plan: &ViewPlan, rows: DataFrame) -> Result<DataFrame> {
     let order: Vec<_> = groups(plan).into_iter().map(|group| group.sort(true, true)).collect();
     if order.is_empty() { Ok(rows) } else { Ok(rows.sort(order)?) }
 }

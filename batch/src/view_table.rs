@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use anabranch_shared::aggregate::row;
 use anabranch_shared::groups::{BatchViewError, Groups};
-use anabranch_shared::key;
+use anabranch_shared::key::{self, Keys};
 use anabranch_shared::realtime::StateRow;
-use anabranch_shared::view::{PANE_COLUMN, ViewPlan, WINDOW_TYPE};
+use anabranch_shared::view::{PANE_COLUMN, ViewPlan, WINDOW_TYPE, state_column};
 use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
@@ -24,9 +24,11 @@ use futures::{Stream, StreamExt, TryStreamExt, pin_mut, stream};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
+use sha2::{Digest, Sha256};
 
 use crate::archive::declared;
 use crate::delta::{self, at};
+use crate::recompute::sorted;
 use crate::session::{Limits, session};
 use crate::{Error, Result};
 
@@ -83,6 +85,30 @@ pub async fn load_view(root: &Path, plan: &ViewPlan, path: &str) -> Result<Group
         groups.merge_batch(plan, &batch)?;
     }
     Ok(groups)
+}
+
+/// SHA-256 over the rows of a batch view, in the order of key and pane: two batch views of one plan
+/// are the same if their digests are. Fails when the table cannot be read whole.
+pub async fn digest(root: &Path, plan: &ViewPlan, path: &str, limits: &Limits) -> Result<[u8; 32]> {
+    let session = session(limits)?;
+    let rows = sorted(plan, scan_view(&session, root, plan, path).await?)?;
+    let mut batches = rows.execute_stream().await?;
+    let mut digest = Sha256::new();
+    let mut put = |bytes: &[u8]| {
+        digest.update((bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    };
+    while let Some(batch) = batches.try_next().await? {
+        let (keys, panes) = places(plan, &batch)?;
+        let states = (0..plan.states.len()).map(|i| column(&batch, &state_column(i), &DataType::Binary));
+        let states = states.collect::<Result<Vec<_>>>()?;
+        for (row, pane) in panes.iter().enumerate() {
+            put(keys.get(row));
+            put(&pane.to_le_bytes());
+            states.iter().for_each(|states| put(states.as_binary::<i32>().value(row)));
+        }
+    }
+    Ok(digest.finalize().into())
 }
 
 /// The rows of a batch view with the plan's types.
@@ -210,14 +236,7 @@ struct Order {
 impl Order {
     fn continues(&mut self, plan: &ViewPlan, batch: &RecordBatch) -> Result<bool> {
         let rows = batch.num_rows();
-        let keys = plan.keys.iter().map(|key| column(batch, &key.name, &key.data_type)).collect::<Result<Vec<_>>>()?;
-        let keys = key::encode(&keys, rows)?;
-        let panes = match &plan.window {
-            Some(_) => {
-                column(batch, PANE_COLUMN, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().values().to_vec()
-            }
-            None => vec![0; rows],
-        };
+        let (keys, panes) = places(plan, batch)?;
         let at = |row: usize| (keys.get(row), panes[row]);
         let follows = match &self.last {
             Some((key, pane)) if rows > 0 => (key.as_slice(), *pane) < at(0),
@@ -230,6 +249,19 @@ impl Order {
         }
         Ok(follows && ascends)
     }
+}
+
+/// The key and the pane of each row.
+fn places(plan: &ViewPlan, batch: &RecordBatch) -> Result<(Keys, Vec<i64>)> {
+    let keys = plan.keys.iter().map(|key| column(batch, &key.name, &key.data_type)).collect::<Result<Vec<_>>>()?;
+    let keys = key::encode(&keys, batch.num_rows())?;
+    let panes = match &plan.window {
+        Some(_) => {
+            column(batch, PANE_COLUMN, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().values().to_vec()
+        }
+        None => vec![0; batch.num_rows()],
+    };
+    Ok((keys, panes))
 }
 
 fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<ArrayRef> {

@@ -124,7 +124,8 @@ pub struct IngestArgs {
 
 #[derive(Clone, Debug, Default, Args)]
 pub struct BatchArgs {
-    /// Recompute from the whole archive, even where the previous batch view could be continued
+    /// Recompute from the whole archive, even where the previous batch view could be continued, and
+    /// replace one that is damaged
     #[arg(long)]
     pub full: bool,
     /// Only this view, whatever its mode

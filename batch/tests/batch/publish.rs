@@ -1,6 +1,7 @@
+use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_batch::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run, sweep};
+use anabranch_batch::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run, sweep, write_rows};
 use anabranch_shared::catalog::{Catalog, CatalogError, CatalogStore, Record, Road};
 use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
@@ -37,6 +38,52 @@ async fn running_twice_publishes_once() {
         assert_eq!(again, Published::Already(first.clone()));
     }
     assert_eq!((folders(&world), catalog.load().await.unwrap().next), (1, 1));
+}
+
+#[tokio::test]
+async fn a_full_run_replaces_a_damaged_batch_view_once() {
+    let world = World::with_events(0..500).await;
+    world.archive().await;
+    let (catalog, views) = (world.catalog(), views(WINDOWED));
+    let plan = &views[0].1;
+    let full = RunOptions { full: true, ..options() };
+    let mut record = run(world.root(), &catalog, &views, &full).await.remove(0).outcome.unwrap().record().clone();
+    let mut rows = world.fold(plan, 50).await;
+    rows[3].states = rows[4].states.clone();
+    let other = world.root().join(write_rows(world.root(), "v", plan, &rows).await.unwrap().path);
+    type Damage<'a> = (&'a str, Box<dyn Fn(&Path, &Path) -> std::io::Result<()> + 'a>);
+    let damages: [Damage<'_>; 4] = [
+        ("gone", Box::new(|folder, _| std::fs::remove_dir_all(folder))),
+        ("a file is gone", Box::new(|_, file| std::fs::remove_file(file))),
+        (
+            "a byte is another",
+            Box::new(|_, file| {
+                let mut bytes = std::fs::read(file)?;
+                bytes[100] ^= 1;
+                std::fs::write(file, bytes)
+            }),
+        ),
+        (
+            "other states that can be read",
+            Box::new(|folder, _| {
+                std::fs::remove_dir_all(folder)?;
+                std::fs::rename(&other, folder)
+            }),
+        ),
+    ];
+    for (what, damage) in damages {
+        let folder = world.root().join(record.batch_view.as_ref().unwrap());
+        let mut files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+        let file = files.find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap();
+        damage(&folder, &file).unwrap();
+        let published = run(world.root(), &catalog, &views, &full).await.remove(0).outcome.unwrap();
+        let Published::New(next) = published else { panic!("{what}: {published:?}") };
+        assert_eq!((next.generation.0, &next.cut), (record.generation.0 + 1, &record.cut), "{what}");
+        assert_eq!(world.stored(plan, next.batch_view.as_ref().unwrap()).await.rows(), world.fold(plan, 50).await);
+        let again = run(world.root(), &catalog, &views, &full).await.remove(0).outcome.unwrap();
+        assert_eq!(again, Published::Already(next.clone()), "{what}");
+        record = next;
+    }
 }
 
 #[tokio::test]
@@ -81,6 +128,7 @@ async fn of_fifty_publishers_one_wins() {
         archive_version: Some(1),
         batch_view: None,
         rows: 1,
+        replaces: None,
     };
     let publishing = (0..50).map(|i| {
         // Each has a catalog of its own, as processes have, and a batch view that it wrote.
@@ -164,6 +212,7 @@ async fn a_candidate_takes_over_when_it_has_read_as_much() {
         archive_version: None,
         batch_view: None,
         rows: 0,
+        replaces: None,
     };
     let promote = async || promote_if_covered(&catalog, &store, "v").await.unwrap();
     assert_eq!(promote().await, None, "there is no candidate");
