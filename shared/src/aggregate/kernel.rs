@@ -125,16 +125,13 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// Calls `f(value, group)` for each row; four rows at a time, so that what `f` checks costs no more
+/// Calls `f(value, group)` for each row; eight rows at a time, so that what `f` checks costs no more
 /// than the loop does without it.
 #[inline(always)]
 pub fn each_row<V: Copy>(values: &[V], groups: &[usize], mut f: impl FnMut(V, usize)) {
-    let ((values, last), (groups, last_groups)) = (values.as_chunks(), groups.as_chunks());
-    for ([v0, v1, v2, v3], [g0, g1, g2, g3]) in values.iter().zip(groups) {
-        f(*v0, *g0);
-        f(*v1, *g1);
-        f(*v2, *g2);
-        f(*v3, *g3);
+    let ((values, last), (groups, last_groups)) = (values.as_chunks::<8>(), groups.as_chunks::<8>());
+    for (values, groups) in values.iter().zip(groups) {
+        values.iter().zip(groups).for_each(|(value, group)| f(*value, *group));
     }
     last.iter().zip(last_groups).for_each(|(value, group)| f(*value, *group));
 }
