@@ -55,7 +55,7 @@ fn lift<N: Narrow, W: WideInt, T: ArrowPrimitiveType<Native = N>>(
 ) {
     let values = column.as_primitive::<T>();
     let (sums, counts) = (&mut means.sums, means.counts.values_mut());
-    rows.for_each_run(values, |values, groups| {
+    rows.for_each_run([values], |[values], groups| {
         let counts = &mut counts[..sums.len()];
         sums.add_each(values, groups, |group| counts[group] += 1);
     });
@@ -158,7 +158,7 @@ impl Kernel for AvgDouble {
 
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
-        rows.for_each_run(values, |values, groups| {
+        rows.for_each_run([values], |[values], groups| {
             let states = states.as_mut_slice();
             add_each(states, values, groups, |mean| &mut mean.sum);
             each_row(groups, groups, |_, group| states[group].count += 1);

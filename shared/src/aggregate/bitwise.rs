@@ -286,7 +286,7 @@ where
 
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let (column, values) = (args[0].as_primitive::<T>(), states.values.values_mut());
-        rows.for_each_run(column, |operands, groups| {
+        rows.for_each_run([column], |[operands], groups| {
             let values = &mut *values;
             each_row(operands, groups, |operand, group| values[group] = O::apply(values[group], operand));
         });

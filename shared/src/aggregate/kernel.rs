@@ -76,29 +76,33 @@ impl<'a> Selection<'a> {
         is_dense.then_some(self.groups)
     }
 
-    /// Calls `f(values, groups)` with the selected values that are not NULL, many at a time; [`each_row`]
-    /// goes through them. What `f` changes should become its local there (`let sums = &mut *sums`):
-    /// what a closure captures is loaded again for every row.
+    /// Calls `f(columns, groups)` with the selected rows in which no column is NULL, many at a time;
+    /// [`each_row`] goes through them. What `f` changes should become its local there (`let sums = &mut
+    /// *sums`): what a closure captures is loaded again for every row.
     #[inline]
-    pub fn for_each_run<T: ArrowPrimitiveType>(
+    pub fn for_each_run<T: ArrowPrimitiveType, const N: usize>(
         self,
-        values: &PrimitiveArray<T>,
-        mut f: impl FnMut(&[T::Native], &[usize]),
+        columns: [&PrimitiveArray<T>; N],
+        mut f: impl FnMut([&[T::Native]; N], &[usize]),
     ) {
-        if let Some(groups) = self.dense(values.nulls()) {
-            return f(values.values(), groups);
+        let union =
+            |nulls: Option<NullBuffer>, column: &&PrimitiveArray<T>| NullBuffer::union(nulls.as_ref(), column.nulls());
+        let nulls = columns.iter().fold(None, union);
+        if let Some(groups) = self.dense(nulls.as_ref()) {
+            return f(columns.map(|column| &column.values()[..]), groups);
         }
         const RUN: usize = 256;
-        let (mut run, mut groups, mut length) = ([T::Native::default(); RUN], [0; RUN], 0);
-        self.for_each(values.nulls(), |row, group| {
-            (run[length], groups[length]) = (values.value(row), group);
+        let (mut runs, mut groups, mut length) = ([[T::Native::default(); RUN]; N], [0; RUN], 0);
+        self.for_each(nulls.as_ref(), |row, group| {
+            runs.iter_mut().zip(columns).for_each(|(run, column)| run[length] = column.value(row));
+            groups[length] = group;
             length += 1;
             if length == RUN {
-                f(&run, &groups);
+                f(runs.each_ref().map(|run| &run[..]), &groups);
                 length = 0;
             }
         });
-        f(&run[..length], &groups[..length]);
+        f(runs.each_ref().map(|run| &run[..length]), &groups[..length]);
     }
 
     /// Calls `f(row, group)` for every selected row that is valid in `nulls`.

@@ -403,7 +403,7 @@ impl<S: Side, N: Rank> Default for Extremes<S, N> {
 impl<S: Side, N: Rank> Extremes<S, N> {
     fn lift<T: ArrowPrimitiveType<Native = N>>(&mut self, column: &PrimitiveArray<T>, rows: Selection<'_>) {
         let bars = self.bars.values_mut();
-        rows.for_each_run(column, |values, groups| {
+        rows.for_each_run([column], |[values], groups| {
             let bars = &mut *bars;
             each_row(values, groups, |value, group| {
                 let bar = &mut bars[group];

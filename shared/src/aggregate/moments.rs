@@ -18,15 +18,16 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
-use arrow::buffer::NullBuffer;
+use arrow::array::{ArrayRef, AsArray, Float64Array};
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::ScalarValue;
 
 use super::codec::{Reader, StateError};
-use super::double_double::{DoubleDouble, two_product};
+use super::double_double::{DoubleDouble, two_products};
 use super::sum::coerce_doubles;
-use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection, State};
+use super::{
+    Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection, State, add_each, each_row,
+};
 
 /// Rows without NULL, and `N` sums over them.
 #[derive(Clone, Debug)]
@@ -74,14 +75,30 @@ impl<const N: usize> State for Sums<N> {
     }
 }
 
-/// Adds `a * b` without rounding.
-#[inline]
-fn add_product(sum: &mut DoubleSum, a: f64, b: f64) {
-    let (product, rest) = two_product(a, b);
-    sum.add(product);
-    // An overflow has no rest; infinity minus infinity would not be one.
-    if product.is_finite() {
-        sum.add(rest);
+impl<const N: usize> Sums<N> {
+    fn count_each(states: &mut [Self], groups: &[usize]) {
+        each_row(groups, groups, |_, group| states[group].count += 1);
+    }
+
+    /// Adds each value to sum `to` of its group.
+    fn add_each(states: &mut [Self], values: &[f64], groups: &[usize], to: usize) {
+        add_each(states, values, groups, |state| &mut state.sums[to]);
+    }
+
+    /// Adds each product of `a` and `b` to sum `to` of its group, without rounding.
+    fn add_products(states: &mut [Self], a: &[f64], b: &[f64], groups: &[usize], to: usize) {
+        const RUN: usize = 256;
+        for ((a, b), groups) in a.chunks(RUN).zip(b.chunks(RUN)).zip(groups.chunks(RUN)) {
+            let (mut products, mut errors) = ([0.0; RUN], [0.0; RUN]);
+            let (products, errors) = (&mut products[..a.len()], &mut errors[..a.len()]);
+            two_products(a, b, products, errors);
+            // An overflow has no error; infinity minus infinity would not be one.
+            errors.iter_mut().zip(&*products).for_each(|(error, product)| {
+                *error = if product.is_finite() { *error } else { 0.0 };
+            });
+            Self::add_each(states, products, groups, to);
+            Self::add_each(states, errors, groups, to);
+        }
     }
 }
 
@@ -153,12 +170,6 @@ pub enum Population {
 }
 
 impl UnaryMoments {
-    fn add(&mut self, x: f64) {
-        self.count += 1;
-        self.sums[0].add(x);
-        add_product(&mut self.sums[1], x, x);
-    }
-
     /// `n²` times the population variance.
     pub fn spread(&self) -> DoubleDouble {
         self.spread_of(0, 1)
@@ -166,15 +177,6 @@ impl UnaryMoments {
 }
 
 impl BinaryMoments {
-    fn add(&mut self, y: f64, x: f64) {
-        self.count += 1;
-        self.sums[0].add(y);
-        self.sums[1].add(x);
-        add_product(&mut self.sums[2], y, y);
-        add_product(&mut self.sums[3], x, x);
-        add_product(&mut self.sums[4], y, x);
-    }
-
     pub fn sum_y(&self) -> DoubleDouble {
         self.total(0)
     }
@@ -211,8 +213,11 @@ impl Moments for UnaryMoments {
     const COLUMNS: usize = 1;
 
     fn lift(states: &mut [Self], args: &[ArrayRef], rows: Selection<'_>) {
-        let values = args[0].as_primitive::<Float64Type>();
-        rows.for_each(values.nulls(), |row, group| states[group].add(values.value(row)));
+        rows.for_each_run([args[0].as_primitive::<Float64Type>()], |[x], groups| {
+            Self::count_each(states, groups);
+            Self::add_each(states, x, groups, 0);
+            Self::add_products(states, x, x, groups, 1);
+        });
     }
 }
 
@@ -220,9 +225,15 @@ impl Moments for BinaryMoments {
     const COLUMNS: usize = 2;
 
     fn lift(states: &mut [Self], args: &[ArrayRef], rows: Selection<'_>) {
-        let [y, x] = [&args[0], &args[1]].map(|column| column.as_primitive::<Float64Type>());
-        let nulls = NullBuffer::union(y.nulls(), x.nulls());
-        rows.for_each(nulls.as_ref(), |row, group| states[group].add(y.value(row), x.value(row)));
+        let columns = [&args[0], &args[1]].map(|column| column.as_primitive::<Float64Type>());
+        rows.for_each_run(columns, |[y, x], groups| {
+            Self::count_each(states, groups);
+            Self::add_each(states, y, groups, 0);
+            Self::add_each(states, x, groups, 1);
+            Self::add_products(states, y, y, groups, 2);
+            Self::add_products(states, x, x, groups, 3);
+            Self::add_products(states, y, x, groups, 4);
+        });
     }
 }
 

@@ -74,7 +74,7 @@ fn lift<N: Narrow, W: WideInt, T: ArrowPrimitiveType<Native = N>>(
 ) {
     let values = column.as_primitive::<T>();
     let sums = &mut totals.sums;
-    rows.for_each_run(values, |values, groups| sums.add_each(values, groups, |_| ()));
+    rows.for_each_run([values], |[values], groups| sums.add_each(values, groups, |_| ()));
     totals.seen.lift(values.nulls(), rows);
 }
 
@@ -158,7 +158,7 @@ impl Kernel for SumDouble {
 
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
-        rows.for_each_run(values, |values, groups| add_each(states, values, groups, |state| &mut state.0));
+        rows.for_each_run([values], |[values], groups| add_each(states, values, groups, |state| &mut state.0));
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
