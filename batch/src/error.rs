@@ -1,7 +1,7 @@
 use anabranch_shared::aggregate::FinishError;
 use anabranch_shared::archive::HistoryError;
+use anabranch_shared::batch_view::BatchViewError;
 use anabranch_shared::catalog::CatalogError;
-use anabranch_shared::groups::BatchViewError;
 use anabranch_shared::log::LogError;
 use anabranch_shared::position::{Offset, Partition};
 use anabranch_shared::realtime::StoreError;

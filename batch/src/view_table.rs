@@ -6,15 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_shared::aggregate::row;
-use anabranch_shared::groups::{BatchViewError, Groups};
-use anabranch_shared::key::{self, Keys};
+use anabranch_shared::batch_view::{self, BatchViewError, CHECKSUM_COLUMN, Rows};
+use anabranch_shared::groups::Groups;
+use anabranch_shared::key;
 use anabranch_shared::realtime::StateRow;
-use anabranch_shared::view::{PANE_COLUMN, ViewPlan, WINDOW_TYPE, state_column};
+use anabranch_shared::view::{PANE_COLUMN, ViewPlan, WINDOW_TYPE};
 use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::common::{Column, ScalarValue};
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarUDF, Volatility};
+use datafusion::prelude::{DataFrame, SessionContext, create_udf};
 use deltalake::DeltaTable;
 use deltalake::datafile::writer::DeltaWriter;
 use deltalake::kernel::Action;
@@ -99,19 +102,17 @@ pub async fn digest(root: &Path, plan: &ViewPlan, path: &str, limits: &Limits) -
         digest.update(bytes);
     };
     while let Some(batch) = batches.try_next().await? {
-        let (keys, panes) = places(plan, &batch)?;
-        let states = (0..plan.states.len()).map(|i| column(&batch, &state_column(i), &DataType::Binary));
-        let states = states.collect::<Result<Vec<_>>>()?;
-        for (row, pane) in panes.iter().enumerate() {
-            put(keys.get(row));
+        let rows = Rows::of(plan, &batch)?;
+        for (row, pane) in rows.panes.iter().enumerate() {
+            put(rows.keys.get(row));
             put(&pane.to_le_bytes());
-            states.iter().for_each(|states| put(states.as_binary::<i32>().value(row)));
+            rows.states.iter().for_each(|states| put(states.as_binary::<i32>().value(row)));
         }
     }
     Ok(digest.finalize().into())
 }
 
-/// The rows of a batch view with the plan's types.
+/// The rows of a batch view with the plan's types; reading them fails where a checksum is another.
 pub async fn scan_view(session: &SessionContext, root: &Path, plan: &ViewPlan, path: &str) -> Result<DataFrame> {
     let folder = root.join(path);
     let table = delta::open(&folder).await?.ok_or_else(|| {
@@ -119,7 +120,27 @@ pub async fn scan_view(session: &SessionContext, root: &Path, plan: &ViewPlan, p
         Error::Table { at: folder.display().to_string(), source }
     })?;
     let provider = table.table_provider().with_session(Arc::new(session.state())).build().await?;
-    declared(session, Arc::new(provider), &plan.batch_view_schema())
+    let rows = declared(session, Arc::new(provider), &batch_view::stored_schema(plan))?;
+    let columns = || rows.schema().iter().map(|(_, field)| Expr::Column(Column::new_unqualified(field.name())));
+    let checked = row_check(plan).call(columns().collect());
+    let kept = columns().filter(|column| !matches!(column, Expr::Column(column) if column.name == CHECKSUM_COLUMN));
+    Ok(rows.clone().filter(checked)?.select(kept.collect::<Vec<_>>())?)
+}
+
+/// Whether rows of [`batch_view::stored_schema`] are what was written: TRUE, or an error.
+fn row_check(plan: &ViewPlan) -> ScalarUDF {
+    let types = batch_view::stored_schema(plan).fields().iter().map(|field| field.data_type().clone()).collect();
+    let (keys, has_panes) = (plan.keys.len(), plan.window.is_some());
+    let check = move |columns: &[ColumnarValue]| {
+        let columns = ColumnarValue::values_to_arrays(columns)?;
+        let (checksums, columns) = columns.split_last().expect("the schema ends with the checksum");
+        let rows = Rows::of_columns(columns, keys, has_panes, checksums.len());
+        let checked = rows.and_then(|rows| rows.check(checksums));
+        checked.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))))
+    };
+    // Volatile keeps it out of the Parquet reader, which would turn its error into a text.
+    create_udf("is_as_written", types, DataType::Boolean, Volatility::Volatile, Arc::new(check))
 }
 
 /// Removes a batch view that nobody refers to.
@@ -141,7 +162,7 @@ async fn write_rows_to(
     let mut order = Order::default();
     let mut written = 0;
     while let Some(batch) = rows.next().await {
-        let batch = batch?;
+        let batch = batch_view::with_checksums(plan, &batch?)?;
         if !order.continues(plan, &batch)? {
             return Err(Error::Unsorted { view: view.to_owned() });
         }
@@ -170,7 +191,7 @@ fn properties(plan: &ViewPlan) -> WriterProperties {
             .set_column_bloom_filter_enabled(path.clone(), true)
             .set_column_bloom_filter_max_ndv(path, ROW_GROUP_ROWS as u64)
     };
-    let pane = ColumnPath::new(vec![PANE_COLUMN.to_owned()]);
+    let [pane, checksum] = [PANE_COLUMN, CHECKSUM_COLUMN].map(|name| ColumnPath::new(vec![name.to_owned()]));
     let builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
@@ -178,13 +199,14 @@ fn properties(plan: &ViewPlan) -> WriterProperties {
         .set_write_batch_size(PAGE_ROWS)
         // The bytes of a state say nothing that could prune.
         .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_dictionary_enabled(checksum, false)
         .set_column_statistics_enabled(pane, EnabledStatistics::Page);
     plan.keys.iter().fold(builder, |builder, key| by_column(builder, &key.name)).build()
 }
 
 /// The plan's schema with the types that Delta has; readers cast back.
 fn stored_schema(plan: &ViewPlan) -> SchemaRef {
-    let declared = plan.batch_view_schema();
+    let declared = batch_view::stored_schema(plan);
     let fields = declared.fields().iter().map(|field| Field::new(field.name(), stored_type(field.data_type()), true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
@@ -236,7 +258,7 @@ struct Order {
 impl Order {
     fn continues(&mut self, plan: &ViewPlan, batch: &RecordBatch) -> Result<bool> {
         let rows = batch.num_rows();
-        let (keys, panes) = places(plan, batch)?;
+        let (keys, panes) = batch_view::places(plan, batch)?;
         let at = |row: usize| (keys.get(row), panes[row]);
         let follows = match &self.last {
             Some((key, pane)) if rows > 0 => (key.as_slice(), *pane) < at(0),
@@ -249,22 +271,4 @@ impl Order {
         }
         Ok(follows && ascends)
     }
-}
-
-/// The key and the pane of each row.
-fn places(plan: &ViewPlan, batch: &RecordBatch) -> Result<(Keys, Vec<i64>)> {
-    let keys = plan.keys.iter().map(|key| column(batch, &key.name, &key.data_type)).collect::<Result<Vec<_>>>()?;
-    let keys = key::encode(&keys, batch.num_rows())?;
-    let panes = match &plan.window {
-        Some(_) => {
-            column(batch, PANE_COLUMN, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().values().to_vec()
-        }
-        None => vec![0; batch.num_rows()],
-    };
-    Ok((keys, panes))
-}
-
-fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<ArrayRef> {
-    let column = batch.column_by_name(name).ok_or_else(|| BatchViewError::Missing(name.to_owned()))?;
-    Ok(cast(column, data_type)?)
 }

@@ -7,8 +7,8 @@ use std::error::Error;
 use std::fmt::Display;
 
 use anabranch_shared::aggregate::StateError;
+use anabranch_shared::batch_view::BatchViewError;
 use anabranch_shared::catalog::CatalogError;
-use anabranch_shared::groups::BatchViewError;
 use anabranch_shared::log::LogError;
 use anabranch_shared::realtime::StoreError;
 use anabranch_shared::view::FinishViewError;

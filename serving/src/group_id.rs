@@ -1,12 +1,10 @@
 //! What groups and rows are known by, as values that sort as they do.
 
 use anabranch_shared::aggregate::StateError;
-use anabranch_shared::key;
 use anabranch_shared::position::Pane;
-use anabranch_shared::view::{Bounds, PANE_COLUMN, ViewPlan, WINDOW_TYPE};
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::TimestampMicrosecondType;
+use anabranch_shared::view::{Bounds, ViewPlan};
+use anabranch_shared::{batch_view, key};
+use arrow::array::RecordBatch;
 
 use crate::failure::Failure;
 
@@ -75,26 +73,8 @@ fn from_bytes(bytes: &[u8]) -> i64 {
 
 /// The ids of a batch view's rows.
 pub(crate) fn ids_of(plan: &ViewPlan, batch: &RecordBatch) -> Result<Vec<GroupId>, Failure> {
-    let keys: Vec<ArrayRef> = plan
-        .keys
-        .iter()
-        .map(|key| Ok(cast(column(batch, &key.name)?, &key.data_type)?))
-        .collect::<Result<_, Failure>>()?;
-    let keys = key::encode(&keys, batch.num_rows())?;
-    let panes = panes_of(plan, batch)?;
-    Ok((0..batch.num_rows()).map(|row| GroupId::new(panes[row], keys.get(row))).collect())
-}
-
-fn panes_of(plan: &ViewPlan, batch: &RecordBatch) -> Result<Vec<Pane>, Failure> {
-    if plan.window.is_none() {
-        return Ok(vec![Pane::GLOBAL; batch.num_rows()]);
-    }
-    let panes = cast(column(batch, PANE_COLUMN)?, &WINDOW_TYPE)?;
-    Ok(panes.as_primitive::<TimestampMicrosecondType>().values().iter().copied().map(Pane).collect())
-}
-
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, Failure> {
-    batch.column_by_name(name).ok_or_else(|| Failure::damaged("the batch view", format!("it has no column '{name}'")))
+    let (keys, panes) = batch_view::places(plan, batch)?;
+    Ok(panes.into_iter().enumerate().map(|(row, pane)| GroupId::new(Pane(pane), keys.get(row))).collect())
 }
 
 #[cfg(test)]

@@ -113,7 +113,7 @@ impl Panes {
 
     fn merge_batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Failure> {
         let mut merge = Merge::new(self.pinned.plan.clone());
-        merge.add_batch(batch)?;
+        merge.add_stored(batch)?;
         for group in ids_of(&self.pinned.plan, batch)? {
             for index in self.realtime.groups.get(&group).into_iter().flatten() {
                 if std::mem::replace(&mut self.merged[*index], true) {

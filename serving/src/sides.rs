@@ -30,7 +30,7 @@ impl Sides {
 
     pub fn batch_alone(&self, plan: &Arc<ViewPlan>) -> Result<Merge, Failure> {
         let mut merge = Merge::new(plan.clone());
-        self.batch.iter().try_for_each(|rows| merge.add_batch(rows))?;
+        self.batch.iter().try_for_each(|rows| merge.add_stored(rows))?;
         Ok(merge)
     }
 

@@ -1,16 +1,15 @@
 //! Groups with their states: the table that the fold and the merge share.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::{AsArray, RecordBatch};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
 use crate::aggregate::{StateError, States, row};
-use crate::key;
+use crate::batch_view::{BatchViewError, Rows, stored_checksums};
 use crate::position::Pane;
 use crate::realtime::StateRow;
-use crate::view::{Lifted, PANE_COLUMN, ViewPlan, state_column};
+use crate::view::{Lifted, ViewPlan};
 
 /// Groups numbered in the order of their first appearance, one state per group and aggregate.
 #[derive(Debug)]
@@ -112,16 +111,24 @@ impl Groups {
         Ok(group)
     }
 
-    /// Merges rows of a batch view ([`ViewPlan::batch_view_schema`]; strings may be views).
+    /// Merges computed rows of a batch view ([`ViewPlan::batch_view_schema`]).
     pub fn merge_batch(&mut self, plan: &ViewPlan, batch: &RecordBatch) -> Result<(), BatchViewError> {
-        let rows = batch.num_rows();
-        let keys = key_columns(plan, batch)?;
-        let keys = key::encode(&keys, rows)?;
-        let panes = pane_column(plan, batch)?;
-        let groups: Vec<usize> = (0..rows).map(|row| self.group(panes[row], keys.get(row))).collect();
+        self.merge_rows(&Rows::of(plan, batch)?)
+    }
+
+    /// Merges stored rows of a batch view ([`stored_schema`](crate::batch_view::stored_schema)) after a
+    /// look at their checksums.
+    pub fn merge_stored(&mut self, plan: &ViewPlan, batch: &RecordBatch) -> Result<(), BatchViewError> {
+        let rows = Rows::of(plan, batch)?;
+        rows.check(&stored_checksums(batch)?)?;
+        self.merge_rows(&rows)
+    }
+
+    fn merge_rows(&mut self, rows: &Rows) -> Result<(), BatchViewError> {
+        let places = rows.panes.iter().enumerate();
+        let groups: Vec<usize> = places.map(|(row, pane)| self.group(*pane, rows.keys.get(row))).collect();
         self.grow_states();
-        for (i, column) in self.states.iter_mut().enumerate() {
-            let encoded = cast(batch, &state_column(i), &arrow::datatypes::DataType::Binary)?;
+        for (column, encoded) in self.states.iter_mut().zip(&rows.states) {
             column.merge(encoded.as_binary(), &groups)?;
         }
         Ok(())
@@ -155,37 +162,4 @@ impl Groups {
             + self.key_ends.capacity() * 8
             + self.index.capacity() * 5
     }
-}
-
-/// Why a batch view's rows could not be merged.
-#[derive(Debug, thiserror::Error)]
-pub enum BatchViewError {
-    #[error("the batch view has no column '{0}'")]
-    Missing(String),
-    #[error(transparent)]
-    Arrow(#[from] arrow::error::ArrowError),
-    #[error(transparent)]
-    State(#[from] StateError),
-}
-
-fn cast(
-    batch: &RecordBatch,
-    name: &str,
-    data_type: &arrow::datatypes::DataType,
-) -> Result<arrow::array::ArrayRef, BatchViewError> {
-    let column = batch.column_by_name(name).ok_or_else(|| BatchViewError::Missing(name.to_owned()))?;
-    Ok(arrow::compute::cast(column, data_type)?)
-}
-
-fn key_columns(plan: &ViewPlan, batch: &RecordBatch) -> Result<Vec<arrow::array::ArrayRef>, BatchViewError> {
-    plan.keys.iter().map(|key| cast(batch, &key.name, &key.data_type)).collect()
-}
-
-fn pane_column(plan: &ViewPlan, batch: &RecordBatch) -> Result<Vec<i64>, BatchViewError> {
-    if plan.window.is_none() {
-        return Ok(vec![Pane::GLOBAL.0; batch.num_rows()]);
-    }
-    let panes = cast(batch, PANE_COLUMN, &crate::view::WINDOW_TYPE)?;
-    debug_assert_eq!(panes.null_count(), 0, "every event has a pane");
-    Ok(panes.as_primitive::<TimestampMicrosecondType>().values().to_vec())
 }

@@ -41,6 +41,7 @@ pub fn encode(columns: &[ArrayRef], rows: usize) -> Result<Keys, ArrowError> {
 }
 
 /// Encoded keys, one after the other.
+#[derive(Debug)]
 pub struct Keys {
     bytes: Vec<u8>,
     ends: Vec<usize>,

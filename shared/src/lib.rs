@@ -10,13 +10,14 @@
 //! - [`event`]: decoding and the verdict on every event, lateness among them;
 //! - [`groups`], [`fold`], [`merge`]: states by group; kept up to date; merged from both sides;
 //! - [`windows`]: windows put together from panes;
-//! - [`log`], [`archive`], [`realtime`], [`catalog`]: where the layers meet.
+//! - [`log`], [`archive`], [`batch_view`], [`realtime`], [`catalog`]: where the layers meet.
 //!
 //! What must stay out: I/O, the clock, ambient randomness, anything that runs. Traits may be async;
 //! their implementations live in `anabranch-stores`.
 
 pub mod aggregate;
 pub mod archive;
+pub mod batch_view;
 pub mod catalog;
 pub mod event;
 pub mod fold;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use crate::aggregate::StateError;
-use crate::groups::{BatchViewError, Groups};
+use crate::batch_view::BatchViewError;
+use crate::groups::Groups;
 use crate::realtime::StateRow;
 use crate::view::{FinishViewError, ViewPlan};
 use crate::windows::Windows;
@@ -34,7 +35,12 @@ impl Merge {
         Self { groups: Groups::new(&plan), plan }
     }
 
-    /// Adds rows of the batch view.
+    /// Adds stored rows of the batch view.
+    pub fn add_stored(&mut self, batch: &RecordBatch) -> Result<(), BatchViewError> {
+        self.groups.merge_stored(&self.plan, batch)
+    }
+
+    /// Adds rows of a batch view that have just been computed.
     pub fn add_batch(&mut self, batch: &RecordBatch) -> Result<(), BatchViewError> {
         self.groups.merge_batch(&self.plan, batch)
     }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use anabranch_shared::groups::{BatchViewError, Groups};
+use anabranch_shared::batch_view::BatchViewError;
+use anabranch_shared::groups::Groups;
 use anabranch_shared::key;
 use anabranch_shared::view::{ViewPlan, WINDOW_TYPE, finished_name};
 use anabranch_shared::windows::Windows;

@@ -5,8 +5,11 @@ use anabranch_batch::{GenerationDraft, Published, RunOptions, promote_if_covered
 use anabranch_shared::catalog::{Catalog, CatalogError, CatalogStore, Record, Road};
 use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
-use anabranch_shared::view::ViewPlan;
+use anabranch_shared::view::{ViewPlan, state_column};
 use anabranch_stores::{EmbeddedStore, ObjectCatalog};
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::views::{FILTERED, GLOBAL, WINDOWED};
 use crate::world::{World, limits, plan};
@@ -84,6 +87,37 @@ async fn a_full_run_replaces_a_damaged_batch_view_once() {
         assert_eq!(again, Published::Already(next.clone()), "{what}");
         record = next;
     }
+}
+
+#[tokio::test]
+async fn a_state_that_is_another_number_is_not_continued() {
+    let world = World::with_events(0..500).await;
+    world.archive().await;
+    let (catalog, views) = (world.catalog(), views(WINDOWED));
+    let record = run(world.root(), &catalog, &views, &options()).await.remove(0).outcome.unwrap().record().clone();
+    let folder = world.root().join(record.batch_view.as_ref().unwrap());
+    let mut files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let file = files.find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap();
+    let rows = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file).unwrap()).unwrap().build().unwrap();
+    let rows = rows.map(Result::unwrap).next().unwrap();
+    let (mut columns, state) = (rows.columns().to_vec(), rows.schema().index_of(&state_column(0)).unwrap());
+    let reversed = UInt32Array::from_iter_values((0..rows.num_rows() as u32).rev());
+    columns[state] = take(&columns[state], &reversed, None).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    let url = deltalake::ensure_table_uri(folder.to_str().unwrap()).unwrap();
+    let table = deltalake::DeltaTable::try_from_url(url).await.unwrap();
+    table.write([RecordBatch::try_new(rows.schema(), columns).unwrap()]).await.unwrap();
+
+    world.append(500..600).await;
+    world.archive().await;
+    let error = run(world.root(), &catalog, &views, &options()).await.remove(0).outcome.unwrap_err();
+    assert!(error.to_string().contains("its checksum is another"), "{error}");
+    let full = RunOptions { full: true, ..options() };
+    let mended = run(world.root(), &catalog, &views, &full).await.remove(0).outcome.unwrap();
+    let plan = &views[0].1;
+    let stored = world.stored(plan, mended.record().batch_view.as_ref().unwrap()).await;
+    assert_eq!(stored.rows(), world.fold(plan, 50).await);
 }
 
 #[tokio::test]

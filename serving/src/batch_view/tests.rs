@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anabranch_shared::batch_view::with_checksums;
 use anabranch_shared::position::Pane;
 use anabranch_shared::project::{Column, Source};
 use arrow::array::{ArrayRef, BinaryArray, StringArray, TimestampMicrosecondArray};
@@ -57,7 +58,7 @@ fn rows(plan: &ViewPlan, users: std::ops::Range<i64>) -> RecordBatch {
     let states = BinaryArray::from_iter_values(std::iter::repeat_n(&once, users.len()));
     let columns: Vec<ArrayRef> =
         vec![Arc::new(StringArray::from(users)), Arc::new(TimestampMicrosecondArray::from(minutes)), Arc::new(states)];
-    RecordBatch::try_new(plan.batch_view_schema(), columns).unwrap()
+    with_checksums(plan, &RecordBatch::try_new(plan.batch_view_schema(), columns).unwrap()).unwrap()
 }
 
 async fn write(folder: &Path, rows: RecordBatch) {

@@ -1,11 +1,15 @@
 //! Merged answers, computed by hand.
 
 use anabranch_shared::catalog::GenerationRecord;
+use anabranch_shared::view::state_column;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
-use crate::world::{SPEND, World, offsets, order, send};
+use crate::world::{SPEND, World, offsets, order, send, write_delta};
 
 /// Ada's first minute is in the batch view alone, her second on both sides, Bob's is recent alone.
 async fn spend() -> (World, GenerationRecord) {
@@ -216,4 +220,31 @@ async fn a_damaged_batch_view_gives_no_number_and_says_what_to_do() {
             assert!(answer["error"]["help"].as_str().unwrap().contains("batch --full"), "{answer}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_state_that_is_another_number_is_no_answer() {
+    let (world, record) = spend().await;
+    let folder = world.root.join(record.batch_view.as_ref().unwrap());
+    let mut files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let file = files.find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap();
+    let rows = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file).unwrap()).unwrap().build().unwrap();
+    let rows = rows.map(Result::unwrap).next().unwrap();
+    // What Ada spent is Eve's, and the other way round; each can be read.
+    let spent = rows.schema().index_of(&state_column(1)).unwrap();
+    let mut columns = rows.columns().to_vec();
+    columns[spent] =
+        take(&columns[spent], &UInt32Array::from_iter_values((0..rows.num_rows() as u32).rev()), None).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    write_delta(&folder, RecordBatch::try_new(rows.schema(), columns).unwrap()).await;
+    for path in ["/v1/views/spend/rows", "/v1/views/spend/rows?user_id=ada", "/v1/views/spend/top?by=spent&n=1"] {
+        let (status, answer) = world.get(path).await;
+        assert_eq!(
+            (status, &answer["error"]["cause"]),
+            (StatusCode::INTERNAL_SERVER_ERROR, &json!("the batch view is damaged"))
+        );
+    }
+    let (status, answer) = world.sql("SELECT sum(spent) FROM spend").await;
+    assert_eq!((status, &answer["error"]["kind"]), (StatusCode::INTERNAL_SERVER_ERROR, &json!("unanswerable")));
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anabranch_serving::{Serving, ServingParts, router};
 use anabranch_shared::aggregate::row;
+use anabranch_shared::batch_view::with_checksums;
 use anabranch_shared::catalog::{CatalogStore, GenerationRecord, Mode, Record, Road};
 use anabranch_shared::event::{Decoder, JudgedEvents};
 use anabranch_shared::fold::Fold;
@@ -232,10 +233,10 @@ fn batch_rows(plan: &ViewPlan, groups: &Groups) -> RecordBatch {
     for column in 0..columns_of_states {
         columns.push(Arc::new(BinaryArray::from_iter_values(states.iter().map(|row| row[column]))));
     }
-    RecordBatch::try_new(plan.batch_view_schema(), columns).unwrap()
+    with_checksums(plan, &RecordBatch::try_new(plan.batch_view_schema(), columns).unwrap()).unwrap()
 }
 
-async fn write_delta(place: &std::path::Path, rows: RecordBatch) {
+pub async fn write_delta(place: &std::path::Path, rows: RecordBatch) {
     let url = deltalake::ensure_table_uri(place.to_str().unwrap()).unwrap();
     let table = deltalake::DeltaTable::try_from_url(url).await.unwrap();
     table.write([rows]).await.unwrap();

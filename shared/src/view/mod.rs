@@ -46,8 +46,8 @@ use crate::position::Pane;
 use crate::project::{Definition, Place, ProjectError, Source};
 use crate::reference::{ReferenceStore, ReferenceTable};
 
-/// Raised when anything outside the aggregates' own encodings changes what state bytes mean.
-const FORMAT: u32 = 1;
+/// Raised when anything outside the aggregates' own encodings changes what is stored.
+const FORMAT: u32 = 2;
 
 /// A view ready to run.
 #[derive(Debug)]
