@@ -80,13 +80,16 @@ impl PartialEq for DoubleSum {
 #[inline]
 pub fn add_each<S>(states: &mut [S], values: &[f64], groups: &[usize], sum: impl Fn(&mut S) -> &mut DoubleSum) {
     let ((values, last), (groups, last_groups)) = (values.as_chunks(), groups.as_chunks());
-    for (values, groups) in values.iter().zip(groups) {
+    for (values, &[g0, g1, g2, g3]) in values.iter().zip(groups) {
         let mut has_room = true;
-        let magics = groups.map(|group| {
+        let mut magic = |group: usize| {
             let sum = sum(&mut states[group]);
-            has_room &= sum.room >= LANES;
+            has_room &= sum.room >= LANES as u32;
             sum.magic
-        });
+        };
+        // One by one: an array that is filled in a loop goes through memory, and stalls there.
+        let magics = [magic(g0), magic(g1), magic(g2), magic(g3)];
+        let groups = [g0, g1, g2, g3];
         match slices_below_top(*values, magics).filter(|_| has_room) {
             Some(slices) => groups.iter().enumerate().for_each(|(lane, group)| {
                 let sum = sum(&mut states[*group]);
@@ -100,15 +103,12 @@ pub fn add_each<S>(states: &mut [S], values: &[f64], groups: &[usize], sum: impl
 }
 
 /// Values whose slices are cut at a time.
-const LANES: u32 = 4;
+const LANES: usize = 4;
 
 /// The slices of four values in the bins below these magic numbers, the highest bin first; none if
 /// one of the values does not lie below.
 #[inline(always)]
-fn slices_below_top(
-    values: [f64; LANES as usize],
-    magics: [f64; LANES as usize],
-) -> Option<[[f64; LANES as usize]; BINS]> {
+fn slices_below_top(values: [f64; LANES], magics: [f64; LANES]) -> Option<[[f64; LANES]; BINS]> {
     let (mut rest, mut magic) = (f64x4::new(values), f64x4::new(magics));
     // False for infinities and NaN too.
     if !(rest.abs() * f64x4::splat(ABOVE)).simd_lt(magic).all() {
