@@ -1,12 +1,15 @@
 //! Opening and writing Delta tables in folders.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use deltalake::datafile::writer::{DeltaWriter, WriterConfig};
-use deltalake::kernel::StructField;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake::kernel::{Add, StructField};
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, ensure_table_uri};
 use parquet::file::properties::WriterProperties;
 
@@ -38,6 +41,34 @@ pub async fn open(folder: &Path) -> Result<Option<DeltaTable>> {
     }
     at(folder, table.load().await)?;
     Ok(Some(table))
+}
+
+/// Waits until files that `adds` name are on disk, so that no commit outlasts what it refers to.
+pub async fn persist_data(root: &Path, folder: &Path, adds: &[Add]) -> Result<()> {
+    persist(root, folder, adds.iter().map(|add| PathBuf::from(&add.path)).collect()).await
+}
+
+/// Waits until a commit is on disk.
+pub async fn persist_commit(root: &Path, folder: &Path, version: u64) -> Result<()> {
+    persist(root, folder, vec![format!("_delta_log/{version:020}.json").into()]).await
+}
+
+/// Waits until files in `folder`, and their names in all folders up to `root`, are on disk: the
+/// object store of local files leaves that to the operating system.
+async fn persist(root: &Path, folder: &Path, files: Vec<PathBuf>) -> Result<()> {
+    let (root, folder, place) = (root.to_owned(), folder.to_owned(), folder.display().to_string());
+    let sync = move || {
+        let mut folders = BTreeSet::new();
+        for file in &files {
+            let file = folder.join(file);
+            File::open(&file)?.sync_all()?;
+            let above = file.ancestors().skip(1).take_while(|above| above.starts_with(&root));
+            folders.extend(above.map(Path::to_owned));
+        }
+        folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())
+    };
+    let synced = tokio::task::spawn_blocking(sync).await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+    synced.map_err(|source| Error::Persist { at: place, source })
 }
 
 /// The Delta columns for an Arrow schema.

@@ -61,7 +61,7 @@ where
     let leading = plan.keys.len() + usize::from(plan.window.is_some());
     let mut files = delta::writer(&table, stored.clone(), properties(plan), leading, None);
     let written = match write_rows_to(&mut files, view, plan, &stored, &folder, rows).await {
-        Ok(rows) => commit(&folder, &table, &stored, files).await.map(|()| rows),
+        Ok(rows) => commit(root, &folder, &table, &stored, files).await.map(|()| rows),
         Err(error) => Err(error),
     };
     match written {
@@ -172,15 +172,17 @@ async fn write_rows_to(
     Ok(written)
 }
 
-async fn commit(folder: &Path, table: &DeltaTable, stored: &SchemaRef, files: DeltaWriter) -> Result<()> {
+async fn commit(root: &Path, folder: &Path, table: &DeltaTable, stored: &SchemaRef, files: DeltaWriter) -> Result<()> {
     let adds = at(folder, files.close().await)?;
+    delta::persist_data(root, folder, &adds).await?;
     let created = CreateBuilder::new()
         .with_log_store(table.log_store())
         .with_columns(delta::columns(stored)?)
         .with_actions(adds.into_iter().map(Action::Add))
         .with_commit_properties(CommitProperties::default().with_max_retries(0))
         .await;
-    at(folder, created).map(|_| ())
+    at(folder, created)?;
+    delta::persist_commit(root, folder, 0).await
 }
 
 fn properties(plan: &ViewPlan) -> WriterProperties {

@@ -9,7 +9,6 @@ use anabranch_shared::realtime::RealtimeStore;
 use anabranch_speed::SpeedParts;
 use anabranch_stores::{EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, RedisStore, ReferenceFiles};
 use anyhow::Context;
-use object_store::local::LocalFileSystem;
 
 use crate::hold::Hold;
 use crate::project::{LoadedProject, Views};
@@ -43,9 +42,7 @@ impl Parts {
             Some(url) => Arc::new(RedisStore::connect(url, &project.name).await?),
             None => Arc::new(EmbeddedStore::open(root.join("realtime.redb"))?),
         };
-        let folder =
-            LocalFileSystem::new_with_prefix(&root).with_context(|| format!("cannot open {}", root.display()))?;
-        let catalog = Arc::new(ObjectCatalog::new(Arc::new(folder), ""));
+        let catalog = Arc::new(ObjectCatalog::in_folder(&root)?);
         let references = Arc::new(ReferenceFiles::new(&root));
         let parts = Self { loaded, root, log, store, catalog, references, hold };
         parts.keep_references(&parts.loaded.views)?;

@@ -15,7 +15,6 @@ use anabranch_shared::position::Generation;
 use anabranch_shared::view::ViewPlan;
 use anabranch_stores::{ObjectCatalog, ReferenceFiles};
 use arrow::util::display::array_value_to_string;
-use object_store::local::LocalFileSystem;
 use serde_json::Value;
 use support::{Running, eventually, json_lines, output, project};
 
@@ -96,7 +95,7 @@ impl Shop {
 
     async fn generation(&self, generation: u64) -> GenerationRecord {
         let root = self.dir().join("data");
-        let catalog = ObjectCatalog::new(Arc::new(LocalFileSystem::new_with_prefix(&root).unwrap()), "");
+        let catalog = ObjectCatalog::in_folder(&root).unwrap();
         catalog.load().await.unwrap().view("spend").generations[&Generation(generation)].clone()
     }
 

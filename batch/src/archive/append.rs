@@ -83,6 +83,7 @@ impl<'a> Append<'a> {
             return Ok(self.outcomes);
         }
         let adds = self.close().await?;
+        delta::persist_data(&self.archive.root, &self.archive.folder, &adds).await?;
         match self.commit_files(&adds).await {
             Ok(version) => self.settle(version).await,
             Err(error) => Err(self.failure(error)),
@@ -152,6 +153,7 @@ impl<'a> Append<'a> {
 
     async fn settle(self, version: u64) -> Result<Outcomes> {
         let Self { archive, cut, outcomes, .. } = self;
+        delta::persist_commit(&archive.root, &archive.folder, version).await?;
         at(&archive.folder, archive.table.load_version(version).await)?;
         archive.cut = cut;
         Ok(outcomes)

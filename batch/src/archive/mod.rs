@@ -34,6 +34,7 @@ const SOURCE_PROPERTY: &str = "anabranch.source";
 #[derive(Debug)]
 pub struct Archive {
     source: Source,
+    root: PathBuf,
     folder: PathBuf,
     table: DeltaTable,
     cut: Cut,
@@ -47,7 +48,7 @@ impl Archive {
             return Ok(archive);
         }
         let folder = folder(root, source);
-        let created = create(&folder, source).await;
+        let created = create(root, &folder, source).await;
         // Whoever created it first, it is there now.
         match Self::open(root, source).await? {
             Some(archive) => Ok(archive),
@@ -59,7 +60,8 @@ impl Archive {
     pub async fn open(root: &Path, source: &Source) -> Result<Option<Self>> {
         let folder = folder(root, source);
         let Some(table) = delta::open(&folder).await? else { return Ok(None) };
-        let mut archive = Self { source: source.clone(), folder, table, cut: Cut::default() };
+        let (source, root) = (source.clone(), root.to_owned());
+        let mut archive = Self { source, root, folder, table, cut: Cut::default() };
         archive.check_source()?;
         archive.cut = archive.stored_cut().await?;
         Ok(Some(archive))
@@ -133,7 +135,7 @@ fn missing(folder: &Path) -> Error {
     Error::Table { at: folder.display().to_string(), source }
 }
 
-async fn create(folder: &Path, source: &Source) -> Result<()> {
+async fn create(root: &Path, folder: &Path, source: &Source) -> Result<()> {
     let declaration = serde_json::to_string(source).expect("a source is plain data");
     let table = delta::handle(folder)?;
     let created = CreateBuilder::new()
@@ -145,5 +147,6 @@ async fn create(folder: &Path, source: &Source) -> Result<()> {
         // Without this a second creator would write its schema over the first one's.
         .with_commit_properties(CommitProperties::default().with_max_retries(0))
         .await;
-    at(folder, created).map(|_| ())
+    at(folder, created)?;
+    delta::persist_commit(root, folder, 0).await
 }

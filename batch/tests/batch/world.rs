@@ -13,7 +13,6 @@ use anabranch_shared::realtime::StateRow;
 use anabranch_shared::view::ViewPlan;
 use anabranch_stores::{EmbeddedLog, ObjectCatalog};
 use arrow::array::RecordBatch;
-use object_store::local::LocalFileSystem;
 use tempfile::TempDir;
 
 pub const PARTITIONS: u32 = 3;
@@ -93,7 +92,7 @@ impl World {
     }
 
     pub fn catalog(&self) -> ObjectCatalog {
-        ObjectCatalog::new(Arc::new(LocalFileSystem::new_with_prefix(self.root()).unwrap()), "")
+        ObjectCatalog::in_folder(self.root()).unwrap()
     }
 
     pub async fn append(&self, range: std::ops::Range<u64>) {

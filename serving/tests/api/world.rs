@@ -22,8 +22,6 @@ use arrow::array::{ArrayRef, BinaryArray, RecordBatch, TimestampMicrosecondArray
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
-use object_store::local::LocalFileSystem;
-use object_store::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -55,8 +53,7 @@ impl World {
     pub async fn with(api_key: Option<&str>, views: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_owned();
-        let objects = Arc::new(LocalFileSystem::new_with_prefix(&root).unwrap());
-        let catalog = Arc::new(ObjectCatalog::new(objects, Path::default()));
+        let catalog = Arc::new(ObjectCatalog::in_folder(&root).unwrap());
         let store = Arc::new(EmbeddedStore::open(root.join("realtime.redb")).unwrap());
         let log = Arc::new(EmbeddedLog::open(root.join("log.redb")).unwrap());
         log.ensure_topic(TOPIC, PARTITIONS).await.unwrap();

@@ -1,12 +1,16 @@
 //! The catalog's records in object storage: `catalog/00000000000000000000.json` and so on, without a gap.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anabranch_shared::catalog::{Catalog, CatalogError, CatalogStore, Record};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
+use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+use crate::file;
 
 const READS_AT_ONCE: usize = 16;
 
@@ -15,13 +19,24 @@ const READS_AT_ONCE: usize = 16;
 pub struct ObjectCatalog {
     store: Arc<dyn ObjectStore>,
     folder: Path,
+    /// Where the records are files, if they are.
+    files: Option<PathBuf>,
     folded: Arc<Mutex<Catalog>>,
 }
 
 impl ObjectCatalog {
     /// The catalog in the folder `catalog` below `prefix`.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: impl Into<Path>) -> Self {
-        Self { store, folder: prefix.into().join("catalog"), folded: Arc::default() }
+        Self { store, folder: prefix.into().join("catalog"), files: None, folded: Arc::default() }
+    }
+
+    /// The catalog in the folder `catalog` below `root`, which is there. A record outlasts a power
+    /// failure once it is appended.
+    pub fn in_folder(root: &std::path::Path) -> Result<Self, CatalogError> {
+        let unavailable =
+            |error: Error| CatalogError::Unavailable { at: root.display().to_string(), cause: error.to_string() };
+        let store = Arc::new(LocalFileSystem::new_with_prefix(root).map_err(unavailable)?);
+        Ok(Self { files: Some(root.join("catalog")), ..Self::new(store, Path::default()) })
     }
 
     /// The record under `number`; `None` when there is none yet.
@@ -49,8 +64,18 @@ impl ObjectCatalog {
         Ok(catalog)
     }
 
+    /// Waits until the file of a record, if it is one, is on disk.
+    async fn persist(&self, number: u64) -> Result<(), CatalogError> {
+        let Some(folder) = &self.files else { return Ok(()) };
+        let path = folder.join(file_name(number));
+        let persisted = tokio::task::spawn_blocking(move || file::persist(&path)).await;
+        let persisted = persisted.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+        let unavailable = |error: std::io::Error| CatalogError::Unavailable { at: self.at(), cause: error.to_string() };
+        persisted.map_err(unavailable)
+    }
+
     fn place(&self, number: u64) -> Path {
-        self.folder.clone().join(format!("{number:020}.json"))
+        self.folder.clone().join(file_name(number))
     }
 
     fn folded(&self) -> MutexGuard<'_, Catalog> {
@@ -99,11 +124,15 @@ impl CatalogStore for ObjectCatalog {
         let json = serde_json::to_vec_pretty(record).expect("a record has only string keys");
         let created = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(&self.place(number), json.into(), created).await {
-            Ok(_) => Ok(true),
+            Ok(_) => self.persist(number).await.map(|()| true),
             Err(Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(self.unavailable(error)),
         }
     }
+}
+
+fn file_name(number: u64) -> String {
+    format!("{number:020}.json")
 }
 
 fn number(place: &Path) -> Option<u64> {

@@ -1,4 +1,5 @@
-//! The files of the embedded log and the embedded store: opening them, and what can go wrong with them.
+//! Files: opening those of the embedded log and the embedded store, what can go wrong with them, and
+//! keeping others through a power failure.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,11 @@ pub(crate) fn open(path: &Path, what: &str) -> Result<Database, String> {
     // Only for the message that another process shows, so it may fail.
     let _ = fs::write(holder_file(path), std::process::id().to_string());
     Ok(database)
+}
+
+/// Waits until a file that is written is on disk, its name in its folder, and that one's in the one above.
+pub(crate) fn persist(path: &Path) -> std::io::Result<()> {
+    path.ancestors().take(3).try_for_each(|place| fs::File::open(place)?.sync_all())
 }
 
 fn refusal(path: &Path, what: &str, error: DatabaseError) -> String {

@@ -94,5 +94,5 @@ fn write(path: &Path, table: &ReferenceTable) -> Result<(), String> {
     writer.write(rows).map_err(|error| error.to_string())?;
     let file = writer.into_inner().map_err(|error| error.to_string())?;
     file.sync_all().map_err(|error| error.to_string())?;
-    fs::rename(&unfinished, path).map_err(|error| error.to_string())
+    fs::rename(&unfinished, path).and_then(|()| crate::file::persist(path)).map_err(|error| error.to_string())
 }
