@@ -51,7 +51,7 @@ impl Api {
     /// The API of the process that holds this project's embedded parts, or else one of our own on
     /// a free loopback port for as long as this value lives.
     pub async fn of(global: &Global, command: &str) -> anyhow::Result<Self> {
-        let loaded = LoadedProject::load(global)?;
+        let loaded = LoadedProject::load_to_go_on(global)?;
         if let Some(api) = holder(&loaded.root()).and_then(|holder| holder.api) {
             return Ok(Self::at(api));
         }

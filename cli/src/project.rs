@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anabranch_shared::project::{Place, Project, ProjectError, Reference, ReferenceFormat};
 use anabranch_shared::reference::ReferenceTable;
 use anabranch_shared::view::ViewPlan;
+use anabranch_stores::ReferenceFiles;
 use anabranch_stores::reference::read_reference;
 
 use crate::args::Global;
@@ -26,15 +27,27 @@ pub struct LoadedProject {
 }
 
 impl LoadedProject {
-    /// Reads `anabranch.toml` and the views; options on the command line win over the file.
+    /// Reads `anabranch.toml`, the views and the references; options on the command line win over the
+    /// file.
     pub fn load(global: &Global) -> Result<Self, ProjectError> {
-        let mut loaded = Self::read(&global.project)?;
+        Self::load_with(global, &references)
+    }
+
+    /// The same for commands that go on with generations and make none from references: where one of
+    /// these cannot be read, the rows stand in for it that were kept last. So a file that is being
+    /// edited does not keep what answers from starting.
+    pub fn load_to_go_on(global: &Global) -> Result<Self, ProjectError> {
+        Self::load_with(global, &references_or_kept)
+    }
+
+    fn load_with(global: &Global, references: &ReadReferences) -> Result<Self, ProjectError> {
+        let mut loaded = Self::read(&global.project, references)?;
         loaded.project.brokers = global.brokers.clone().or(loaded.project.brokers);
         loaded.project.redis = global.redis.clone().or(loaded.project.redis);
         Ok(loaded)
     }
 
-    fn read(dir: &Path) -> Result<Self, ProjectError> {
+    fn read(dir: &Path, references: &ReadReferences) -> Result<Self, ProjectError> {
         let file = dir.join(PROJECT_FILE);
         let name = file.display().to_string();
         let text = read(&file, "run `anabranch init DIR`, or name the project's folder with --project")?;
@@ -78,17 +91,39 @@ fn view_file(dir: &Path, view: &str) -> PathBuf {
     dir.join("views").join(format!("{view}.sql"))
 }
 
+type References = BTreeMap<String, Arc<ReferenceTable>>;
+type ReadReferences = dyn Fn(&Path, &Project) -> Result<References, ProjectError>;
+
 /// The references' rows as they are now.
-fn references(dir: &Path, project: &Project) -> Result<BTreeMap<String, Arc<ReferenceTable>>, ProjectError> {
+fn references(dir: &Path, project: &Project) -> Result<References, ProjectError> {
+    let table = |(name, reference): (&String, &Reference)| Ok((name.clone(), Arc::new(read_table(dir, reference)?)));
+    project.references.iter().map(table).collect()
+}
+
+/// The same, with the rows that were kept last in the place of those that cannot be read.
+fn references_or_kept(dir: &Path, project: &Project) -> Result<References, ProjectError> {
+    let kept = |reference: &Reference, error: ProjectError| {
+        let table = ReferenceFiles::new(&dir.join(&project.root)).newest(reference).ok_or(error.clone())?;
+        tracing::warn!(
+            "{error}\n  going on with the {} rows of '{}' that were kept last",
+            table.pin().rows,
+            reference.name
+        );
+        Ok(table)
+    };
     let table = |(name, reference): (&String, &Reference)| {
-        let path = dir.join(&reference.file);
-        let table = match reference.format {
-            ReferenceFormat::Delta => read_delta(&path, reference)?,
-            ReferenceFormat::Csv | ReferenceFormat::Parquet => read_reference(&path, reference)?,
-        };
+        let table = read_table(dir, reference).or_else(|error| kept(reference, error))?;
         Ok((name.clone(), Arc::new(table)))
     };
     project.references.iter().map(table).collect()
+}
+
+fn read_table(dir: &Path, reference: &Reference) -> Result<ReferenceTable, ProjectError> {
+    let path = dir.join(&reference.file);
+    match reference.format {
+        ReferenceFormat::Delta => read_delta(&path, reference),
+        ReferenceFormat::Csv | ReferenceFormat::Parquet => read_reference(&path, reference),
+    }
 }
 
 /// On a thread with a runtime of its own: projects are loaded inside and outside of others.

@@ -203,3 +203,30 @@ fn a_broken_reference_is_refused_with_its_place() {
     let output = output(&["batch", "--project", folder]);
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn what_answers_goes_on_without_the_file_and_what_computes_does_not() {
+    let shop = Shop::new();
+    let folder = shop.dir().to_str().unwrap();
+    let countries = shop.dir().join("countries.csv");
+    fs::remove_file(&countries).unwrap();
+    fs::remove_dir_all(shop.dir().join("data/references")).unwrap();
+    let first = output(&["query", "spend", "--project", folder]);
+    assert_eq!(first.status.code(), Some(2), "nothing was kept");
+    fs::write(&countries, OLD).unwrap();
+    assert_eq!(shop.run(&["batch"])["views"][0]["generation"], 1);
+    for damage in [None, Some("code,name\nDK,a\nDK,b\n")] {
+        match damage {
+            None => fs::remove_file(&countries).unwrap(),
+            Some(text) => fs::write(&countries, text).unwrap(),
+        }
+        let running = shop.start();
+        assert_eq!(shop.answers(), OLD_ROWS);
+        running.kill();
+        for computes in [&["batch"][..], &["replay", "spend"], &["verify"], &["check"]] {
+            let output = output(&[computes, &["--project", folder]].concat());
+            assert_eq!(output.status.code(), Some(2), "{computes:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        assert_eq!(shop.run(&["query", "spend"])["generation"], 1);
+    }
+}

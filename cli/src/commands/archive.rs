@@ -25,7 +25,7 @@ const MAX_TRIES: u32 = 10;
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(30);
 
 pub async fn run(global: &Global, keep_following: bool, output: Output) -> anyhow::Result<()> {
-    let parts = Parts::open(LoadedProject::load(global)?, "archive").await?;
+    let parts = Parts::open(LoadedProject::load_to_go_on(global)?, "archive").await?;
     if keep_following {
         let (_stop, stopped) = shutdown::on_signal()?;
         return follow_all(&parts, stopped).await;

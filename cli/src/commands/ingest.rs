@@ -11,7 +11,7 @@ use crate::project::LoadedProject;
 const ALL_ROWS: Range<u64> = 0..u64::MAX;
 
 pub async fn run(global: &Global, args: IngestArgs, output: Output) -> anyhow::Result<()> {
-    let loaded = LoadedProject::load(global)?;
+    let loaded = LoadedProject::load_to_go_on(global)?;
     let source = super::source(&loaded.project, &args.source)?.clone();
     let parts = Parts::open(loaded, "ingest").await?;
     let options = IngestOptions { resume: args.resume, rows: ALL_ROWS, progress: !output.json };

@@ -44,7 +44,7 @@ pub async fn dev(global: &Global, args: DevArgs) -> anyhow::Result<()> {
 }
 
 async fn open(global: &Global, args: &ServeArgs, command: &str) -> anyhow::Result<(Parts, String)> {
-    let loaded = LoadedProject::load(global)?;
+    let loaded = LoadedProject::load_to_go_on(global)?;
     let bind = args.bind.clone().unwrap_or_else(|| loaded.project.bind.clone());
     check_bind(&bind, api::key().as_deref()).with_context(|| format!("{} is not set", api::KEY_VARIABLE))?;
     Ok((Parts::open(loaded, command).await?, bind))

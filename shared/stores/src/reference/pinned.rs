@@ -2,8 +2,9 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::SystemTime;
 
-use anabranch_shared::project::ReferencePin;
+use anabranch_shared::project::{Reference, ReferencePin};
 use anabranch_shared::reference::{ReferenceError, ReferenceStore, ReferenceTable};
 use parquet::arrow::ArrowWriter;
 
@@ -33,6 +34,23 @@ impl ReferenceFiles {
         write(&path, table).map_err(|cause| unavailable(table.pin(), &path, cause))?;
         self.remember(table);
         Ok(())
+    }
+
+    /// The rows of `reference`, as it is declared, that were kept last; blocks.
+    pub fn newest(&self, reference: &Reference) -> Option<ReferenceTable> {
+        let mut files: Vec<(SystemTime, PathBuf)> = fs::read_dir(self.folder.join(&reference.name))
+            .ok()?
+            .filter_map(|entry| Some((entry.as_ref().ok()?.metadata().ok()?.modified().ok()?, entry.ok()?.path())))
+            .filter(|(_, path)| path.extension().is_some_and(|extension| extension == "parquet"))
+            .collect();
+        files.sort_unstable();
+        let table = |path: &Path| {
+            let rows = read_parquet(path, &reference.columns).ok()?;
+            let table = ReferenceTable::new(reference, rows, None).ok()?;
+            // Under another declaration the same file would be other rows.
+            path.file_stem().is_some_and(|hash| *hash == *table.pin().hash).then_some(table)
+        };
+        files.iter().rev().find_map(|(_, path)| table(path))
     }
 
     fn path(&self, pin: &ReferencePin) -> PathBuf {
