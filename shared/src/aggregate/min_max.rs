@@ -408,6 +408,8 @@ impl<S: Side, N: Rank> Extremes<S, N> {
             each_row(values, groups, |value, group| {
                 let bar = &mut bars[group];
                 if S::may_win(value, *bar) {
+                    // Few values win, and a jump over what they do would be taken for all the others.
+                    std::hint::cold_path();
                     challenge::<S, N>(value, bar);
                 }
             });
@@ -422,7 +424,7 @@ impl<S: Side, N: Rank> Extremes<S, N> {
 }
 
 /// Puts a challenger that wins in the holder's place.
-#[inline]
+#[inline(always)]
 fn challenge<S: Side, N: Rank>(challenger: N, bar: &mut N) {
     if S::wins(&challenger.rank(), &bar.behind_bar(S::LOSING_ZERO).rank()) {
         *bar = challenger.bar(S::LOSING_ZERO);
