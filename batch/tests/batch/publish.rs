@@ -12,7 +12,7 @@ use arrow::compute::take;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::views::{FILTERED, GLOBAL, WINDOWED};
-use crate::world::{World, limits, plan};
+use crate::world::{World, data_file, limits, plan};
 
 fn options() -> RunOptions {
     RunOptions { limits: limits(), ..RunOptions::default() }
@@ -76,8 +76,7 @@ async fn a_full_run_replaces_a_damaged_batch_view_once() {
     ];
     for (what, damage) in damages {
         let folder = world.root().join(record.batch_view.as_ref().unwrap());
-        let mut files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
-        let file = files.find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap();
+        let file = data_file(&folder);
         damage(&folder, &file).unwrap();
         let published = run(world.root(), &catalog, &views, &full).await.remove(0).outcome.unwrap();
         let Published::New(next) = published else { panic!("{what}: {published:?}") };
@@ -96,8 +95,7 @@ async fn a_state_that_is_another_number_is_not_continued() {
     let (catalog, views) = (world.catalog(), views(WINDOWED));
     let record = run(world.root(), &catalog, &views, &options()).await.remove(0).outcome.unwrap().record().clone();
     let folder = world.root().join(record.batch_view.as_ref().unwrap());
-    let mut files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
-    let file = files.find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap();
+    let file = data_file(&folder);
     let rows = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file).unwrap()).unwrap().build().unwrap();
     let rows = rows.map(Result::unwrap).next().unwrap();
     let (mut columns, state) = (rows.columns().to_vec(), rows.schema().index_of(&state_column(0)).unwrap());

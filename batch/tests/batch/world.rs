@@ -167,3 +167,9 @@ impl World {
         load_view(self.root(), plan, path).await.unwrap()
     }
 }
+
+/// The first data file of a Delta table.
+pub fn data_file(folder: &Path) -> std::path::PathBuf {
+    let mut files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap()
+}

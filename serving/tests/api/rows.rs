@@ -9,7 +9,7 @@ use axum::http::{Request, StatusCode};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
-use crate::world::{SPEND, World, offsets, order, send, write_delta};
+use crate::world::{SPEND, World, data_file, offsets, order, send, write_delta};
 
 /// Ada's first minute is in the batch view alone, her second on both sides, Bob's is recent alone.
 async fn spend() -> (World, GenerationRecord) {
@@ -200,8 +200,7 @@ async fn requests_that_cannot_be_meant_are_refused_with_the_next_step() {
 async fn a_damaged_batch_view_gives_no_number_and_says_what_to_do() {
     let (world, record) = spend().await;
     let folder = world.root.join(record.batch_view.as_ref().unwrap());
-    let mut files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
-    let file = files.find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap();
+    let file = data_file(&folder);
     let whole = std::fs::read(&file).unwrap();
     let mut garbled = whole.clone();
     garbled[4..whole.len() / 2].fill(0xff);
@@ -226,8 +225,7 @@ async fn a_damaged_batch_view_gives_no_number_and_says_what_to_do() {
 async fn a_state_that_is_another_number_is_no_answer() {
     let (world, record) = spend().await;
     let folder = world.root.join(record.batch_view.as_ref().unwrap());
-    let mut files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
-    let file = files.find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap();
+    let file = data_file(&folder);
     let rows = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file).unwrap()).unwrap().build().unwrap();
     let rows = rows.map(Result::unwrap).next().unwrap();
     // What Ada spent is Eve's, and the other way round; each can be read.

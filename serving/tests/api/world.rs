@@ -244,3 +244,9 @@ pub fn offsets<const N: usize>(next: [u64; N]) -> Value {
     let offset = |(partition, next): (usize, u64)| (partition.to_string(), Value::from(Offset(next).0));
     Value::Object(next.into_iter().enumerate().map(offset).collect())
 }
+
+/// The first data file of a Delta table.
+pub fn data_file(folder: &std::path::Path) -> PathBuf {
+    let mut files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap()
+}

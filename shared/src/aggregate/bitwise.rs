@@ -11,7 +11,7 @@ use arrow::datatypes::*;
 use datafusion::common::ScalarValue;
 
 use super::codec::{Reader, StateError};
-use super::column::{Column, Seen, Slots};
+use super::column::{Column, SeenSlots};
 use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State, each_row};
 
 /// Bitwise AND of integers, NULL if there is none. Exact; the result has the argument's type.
@@ -200,26 +200,13 @@ impl<O: Operation, T: Bits> State for Combined<O, T> {
 /// [`Combined`] values.
 #[derive(Debug)]
 pub struct Combinations<O, T> {
-    values: Slots<T>,
-    seen: Seen,
+    values: SeenSlots<T>,
     operation: PhantomData<fn() -> O>,
 }
 
 impl<O: Operation, T: Bits> Default for Combinations<O, T> {
     fn default() -> Self {
-        Self { values: Slots::new(O::neutral()), seen: Seen::default(), operation: PhantomData }
-    }
-}
-
-impl<O: Operation, T: Bits> Combinations<O, T> {
-    /// The group's value, if there is one.
-    fn value(&self, group: usize) -> Option<T> {
-        self.seen.get(group).then(|| self.values[group])
-    }
-
-    /// The values of all groups, in their order.
-    fn values(&self) -> impl Iterator<Item = Option<T>> {
-        (0..self.groups()).map(|group| self.value(group))
+        Self { values: SeenSlots::new(O::neutral()), operation: PhantomData }
     }
 }
 
@@ -232,28 +219,25 @@ impl<O: Operation, T: Bits> Column for Combinations<O, T> {
 
     fn grow(&mut self, groups: usize) {
         self.values.grow(groups);
-        self.seen.grow(groups);
     }
 
     fn state(&self, group: usize) -> Cow<'_, Combined<O, T>> {
-        Cow::Owned(Combined { value: self.value(group), operation: PhantomData })
+        Cow::Owned(Combined { value: self.values.get(group), operation: PhantomData })
     }
 
     fn merge(&mut self, group: usize, other: &Combined<O, T>) {
         if let Some(value) = other.value {
-            let held = self.values.get_mut(group);
+            let held = self.values.see(group);
             *held = O::apply(*held, value);
-            self.seen.mark(group);
         }
     }
 
     fn drop_first(&mut self, n: usize) {
         self.values.drop_first(n);
-        self.seen.drop_first(n);
     }
 
     fn size(&self) -> usize {
-        self.values.size() + self.seen.size()
+        self.values.size()
     }
 }
 
@@ -290,11 +274,11 @@ where
             let values = &mut *values;
             each_row(operands, groups, |operand, group| values[group] = O::apply(values[group], operand));
         });
-        states.seen.lift(column.nulls(), rows);
+        states.values.lift(column.nulls(), rows);
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
-        Ok(Arc::new(states.values().collect::<PrimitiveArray<T>>()))
+        Ok(Arc::new(states.values.iter().collect::<PrimitiveArray<T>>()))
     }
 }
 
@@ -313,11 +297,11 @@ impl<O: Operation> Kernel for OfBooleans<O> {
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let (column, values) = (args[0].as_boolean(), states.values.values_mut());
         rows.for_each(column.nulls(), |row, group| values[group] = O::apply(values[group], column.value(row)));
-        states.seen.lift(column.nulls(), rows);
+        states.values.lift(column.nulls(), rows);
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
-        Ok(Arc::new(states.values().collect::<BooleanArray>()))
+        Ok(Arc::new(states.values.iter().collect::<BooleanArray>()))
     }
 }
 

@@ -209,6 +209,66 @@ impl Seen {
     }
 }
 
+/// One small value per group that has seen any.
+#[derive(Debug)]
+pub struct SeenSlots<T> {
+    values: Slots<T>,
+    seen: Seen,
+}
+
+impl<T: Copy> SeenSlots<T> {
+    /// No groups yet; each begins with `empty`, which is no value of its own.
+    pub fn new(empty: T) -> Self {
+        Self { values: Slots::new(empty), seen: Seen::default() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    pub fn grow(&mut self, groups: usize) {
+        self.values.grow(groups);
+        self.seen.grow(groups);
+    }
+
+    /// The group's value, if it has seen any.
+    pub fn get(&self, group: usize) -> Option<T> {
+        self.seen.get(group).then(|| self.values[group])
+    }
+
+    /// The values of all groups, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Option<T>> {
+        (0..self.len()).map(|group| self.get(group))
+    }
+
+    /// What all groups have; [`SeenSlots::lift`] says which have seen a value.
+    #[inline]
+    pub fn values_mut(&mut self) -> &mut [T] {
+        self.values.values_mut()
+    }
+
+    /// Marks the groups of every selected row that is valid in `nulls`.
+    pub fn lift(&mut self, nulls: Option<&NullBuffer>, rows: Selection<'_>) {
+        self.seen.lift(nulls, rows);
+    }
+
+    /// The value of a group that sees one now.
+    #[inline]
+    pub fn see(&mut self, group: usize) -> &mut T {
+        self.seen.mark(group);
+        self.values.get_mut(group)
+    }
+
+    pub fn drop_first(&mut self, n: usize) {
+        self.values.drop_first(n);
+        self.seen.drop_first(n);
+    }
+
+    pub fn size(&self) -> usize {
+        self.values.size() + self.seen.size()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

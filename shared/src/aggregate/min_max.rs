@@ -11,7 +11,7 @@ use arrow::datatypes::*;
 use datafusion::common::ScalarValue;
 
 use super::codec::{Reader, StateError, put_bytes};
-use super::column::{Column, Seen, Slots};
+use super::column::{Column, SeenSlots};
 use super::{Aggregate, BoundAggregate, FinishError, Kernel, Selection, State, each_row};
 
 /// Smallest value, NULL if there is none.
@@ -389,14 +389,13 @@ impl Value for Box<str> {
 /// [`Held`] native values.
 #[derive(Debug)]
 pub struct Extremes<S, N> {
-    bars: Slots<N>,
-    seen: Seen,
+    bars: SeenSlots<N>,
     side: PhantomData<fn() -> S>,
 }
 
 impl<S: Side, N: Rank> Default for Extremes<S, N> {
     fn default() -> Self {
-        Self { bars: Slots::new(S::weakest()), seen: Seen::default(), side: PhantomData }
+        Self { bars: SeenSlots::new(S::weakest()), side: PhantomData }
     }
 }
 
@@ -414,12 +413,12 @@ impl<S: Side, N: Rank> Extremes<S, N> {
                 }
             });
         });
-        self.seen.lift(column.nulls(), rows);
+        self.bars.lift(column.nulls(), rows);
     }
 
     /// The group's value in its total order, if there is one.
     fn held(&self, group: usize) -> Option<N::Ordered> {
-        self.seen.get(group).then(|| self.bars[group].behind_bar(S::LOSING_ZERO).rank())
+        self.bars.get(group).map(|bar| bar.behind_bar(S::LOSING_ZERO).rank())
     }
 }
 
@@ -440,7 +439,6 @@ impl<S: Side, N: Rank> Column for Extremes<S, N> {
 
     fn grow(&mut self, groups: usize) {
         self.bars.grow(groups);
-        self.seen.grow(groups);
     }
 
     fn state(&self, group: usize) -> Cow<'_, Held<S, Ranked<N>>> {
@@ -449,18 +447,16 @@ impl<S: Side, N: Rank> Column for Extremes<S, N> {
 
     fn merge(&mut self, group: usize, other: &Held<S, Ranked<N>>) {
         if let Some(Ranked(challenger)) = other.value {
-            challenge::<S, N>(N::unrank(challenger), self.bars.get_mut(group));
-            self.seen.mark(group);
+            challenge::<S, N>(N::unrank(challenger), self.bars.see(group));
         }
     }
 
     fn drop_first(&mut self, n: usize) {
         self.bars.drop_first(n);
-        self.seen.drop_first(n);
     }
 
     fn size(&self) -> usize {
-        self.bars.size() + self.seen.size()
+        self.bars.size()
     }
 }
 
