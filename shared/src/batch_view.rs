@@ -33,7 +33,10 @@ pub enum BatchViewError {
 
 /// Columns of a stored batch view: [`ViewPlan::batch_view_schema`] and the checksum.
 pub fn stored_schema(plan: &ViewPlan) -> SchemaRef {
-    let columns = plan.batch_view_schema();
+    and_checksum(&plan.batch_view_schema())
+}
+
+fn and_checksum(columns: &Schema) -> SchemaRef {
     let checksum = Arc::new(Field::new(CHECKSUM_COLUMN, DataType::Int32, true));
     Arc::new(Schema::new(columns.fields().iter().cloned().chain([checksum]).collect::<Vec<_>>()))
 }
@@ -116,7 +119,7 @@ pub fn stored_checksums(batch: &RecordBatch) -> Result<ArrayRef, BatchViewError>
 pub fn with_checksums(plan: &ViewPlan, batch: &RecordBatch) -> Result<RecordBatch, BatchViewError> {
     let checksums: ArrayRef = Arc::new(Rows::of(plan, batch)?.checksums());
     let columns = batch.columns().iter().cloned().chain([checksums]).collect();
-    Ok(RecordBatch::try_new(stored_schema(plan), columns)?)
+    Ok(RecordBatch::try_new(and_checksum(&batch.schema()), columns)?)
 }
 
 fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<ArrayRef, BatchViewError> {
