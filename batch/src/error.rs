@@ -60,7 +60,7 @@ pub enum Error {
     /// Data cannot be brought into the declared form.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
-    /// What was written may not outlast a power failure, so it does not count: run it again.
+    /// What was written may not outlast a power failure: run it again.
     #[error("{at} could not be flushed to disk: {source}")]
     Persist { at: String, source: std::io::Error },
     /// Old batch views could not be looked through; nothing is lost but space.
