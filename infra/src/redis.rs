@@ -8,7 +8,8 @@ use crate::server::{Launch, Server};
 use crate::{InfraError, install, port};
 
 const NAME: &str = "redis";
-/// The way a store must run that may neither forget nor evict.
+/// The way a store must run that may not evict and forgets no more than what can be folded again: a crash may cost it
+/// the last seconds, which the speed layer notices.
 const SETTINGS: [(&str, &str); 5] = [
     ("bind", "127.0.0.1"),
     ("save", ""),

@@ -87,6 +87,21 @@ pub struct Progress {
     pub last_timestamp_ms: i64,
 }
 
+/// Whether a writer that left `slot` at `expected` is still the one to write it, given the epoch and offset stored there.
+///
+/// A slot that is gone counts as one at offset 0: the store lost it, or it was removed.
+pub fn admit(slot: &Slot, expected: &Progress, stored: Option<(Epoch, Offset)>) -> Result<(), StoreError> {
+    let (epoch, next) = stored.unwrap_or_default();
+    let slot = slot.clone();
+    if epoch > expected.epoch {
+        return Err(StoreError::Fenced { slot, held: expected.epoch, stored: epoch });
+    }
+    if stored != Some((expected.epoch, expected.point.next)) {
+        return Err(StoreError::Moved { slot, expected: expected.point.next, stored: next });
+    }
+    Ok(())
+}
+
 /// The partial states of one group: one pane and one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StateRow {

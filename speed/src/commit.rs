@@ -1,6 +1,8 @@
-//! Storing what a chunk changed.
+//! Storing what a chunk changed, and seeing that it stays stored.
 
-use anabranch_shared::realtime::{Progress, RealtimeStore};
+use std::time::Instant;
+
+use anabranch_shared::realtime::{Progress, RealtimeStore, admit};
 
 use crate::SpeedError;
 use crate::slot::SlotFold;
@@ -16,7 +18,19 @@ pub async fn commit(
     absorb(store, slot).await?;
     store.commit(&slot.slot, &slot.progress, &progress, &slot.fold.changes()).await?;
     slot.progress = progress;
+    slot.confirmed = Instant::now();
     slot.fold.settle(max_bytes);
+    Ok(())
+}
+
+/// Fails as a commit would if the store no longer has the slot where this job left it.
+///
+/// Redis forgets commits that it acknowledged: with `appendfsync everysec` when it is killed, or when a replica without
+/// them is promoted. The next commit notices, but without new events there is none, and answers would stay behind.
+pub async fn confirm(store: &dyn RealtimeStore, slot: &mut SlotFold) -> Result<(), SpeedError> {
+    let stored = store.progress(&slot.slot).await?;
+    admit(&slot.slot, &slot.progress, stored.map(|stored| (stored.epoch, stored.point.next)))?;
+    slot.confirmed = Instant::now();
     Ok(())
 }
 

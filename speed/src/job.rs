@@ -39,6 +39,8 @@ pub struct SpeedOptions {
     pub poll_wait: Duration,
     /// How often the catalog is asked for new generations.
     pub catalog_refresh: Duration,
+    /// How long a slot goes without a commit before the store is asked whether it still has it.
+    pub confirm_quiet: Duration,
     /// Memory for the states of one slot beyond which they are re-read from the store when needed.
     pub max_state_bytes: usize,
     /// First pause after a failure; it doubles up to 5 s.
@@ -51,6 +53,7 @@ impl Default for SpeedOptions {
             max_events: 32_768,
             poll_wait: Duration::from_millis(20),
             catalog_refresh: Duration::from_millis(250),
+            confirm_quiet: Duration::from_secs(1),
             max_state_bytes: 256 << 20,
             retry_pause: Duration::from_millis(100),
         }

@@ -108,6 +108,11 @@ impl Lanes {
     pub fn slots(&self) -> impl Iterator<Item = &SlotFold> {
         self.lanes.iter().flat_map(|lane| lane.slots.values().flatten())
     }
+
+    /// Every slot of every lane.
+    pub fn slots_mut(&mut self) -> impl Iterator<Item = &mut SlotFold> {
+        self.lanes.iter_mut().flat_map(|lane| lane.slots.values_mut().flatten())
+    }
 }
 
 /// Cuts off the events at and above `end`; they belong to the lane that stands there.

@@ -1,6 +1,7 @@
 //! One slot being folded: a partition of one generation of one view.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anabranch_shared::event::JudgedEvents;
 use anabranch_shared::fold::Fold;
@@ -18,11 +19,13 @@ pub struct SlotFold {
     pub fold: Fold,
     /// As stored.
     pub progress: Progress,
+    /// When the store was last seen to have `progress`.
+    pub confirmed: Instant,
 }
 
 impl SlotFold {
     pub fn new(slot: Slot, plan: Arc<ViewPlan>, progress: Progress) -> Self {
-        Self { slot, fold: Fold::new(plan), progress }
+        Self { slot, fold: Fold::new(plan), progress, confirmed: Instant::now() }
     }
 
     /// Next offset to fold.

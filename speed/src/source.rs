@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::SpeedError;
-use crate::commit::commit;
+use crate::commit::{commit, confirm};
 use crate::generations::{Folded, folded, genesis, promote_caught_up, retire_obsolete};
 use crate::job::{SpeedOptions, SpeedParts};
 use crate::lane::{Lanes, truncate};
@@ -94,9 +94,10 @@ impl SourceJob {
         Ok(())
     }
 
-    /// Brings the lanes in line with the catalog: promotes who has caught up, drops generations
+    /// Brings the lanes in line with the store and the catalog: promotes who has caught up, drops generations
     /// that are no longer wanted and takes up new ones.
     async fn refresh(&self, lanes: &mut Lanes) -> Result<(), SpeedError> {
+        self.confirm_quiet(lanes).await?;
         let bounds = self.parts.log.bounds(&self.source.topic).await?;
         let partitions: Vec<Partition> = bounds.keys().copied().collect();
         for view in self.views.keys() {
@@ -116,6 +117,12 @@ impl SourceJob {
         }
         lanes.sweep();
         self.take_up(lanes, &wanted, &bounds).await
+    }
+
+    /// Sees that the store still has every slot that nothing was committed to for a while.
+    async fn confirm_quiet(&self, lanes: &mut Lanes) -> Result<(), SpeedError> {
+        let quiet = lanes.slots_mut().filter(|slot| slot.confirmed.elapsed() >= self.options.confirm_quiet);
+        try_join_all(quiet.map(|slot| confirm(self.parts.store.as_ref(), slot))).await.map(|_| ())
     }
 
     /// Acquires the slots of generations that are not folded yet, and of partitions added since.

@@ -65,6 +65,7 @@ impl World {
         let options = SpeedOptions {
             max_events: 37,
             catalog_refresh: Duration::from_millis(20),
+            confirm_quiet: Duration::from_millis(20),
             max_state_bytes: 20_000,
             ..SpeedOptions::default()
         };
@@ -255,6 +256,21 @@ async fn a_second_job_fences_the_first() {
     world.check(1, &Cut::default()).await;
     stop.send_replace(true);
     second.await.unwrap().unwrap();
+}
+
+/// Nothing new comes in, so no commit would notice it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_forgot_is_folded_again() {
+    let mut world = World::new();
+    let (stop, job) = world.start();
+    world.send(300).await;
+    world.caught_up(1).await;
+    let slot = Slot { view: "spend".to_owned(), generation: Generation(1), partition: Partition(1) };
+    world.parts.store.remove(&slot).await.unwrap();
+    world.caught_up(1).await;
+    world.check(1, &Cut::default()).await;
+    stop.send_replace(true);
+    job.await.unwrap().unwrap();
 }
 
 /// A candidate whose cut lies below what retention has left cannot catch up: the generation that

@@ -36,6 +36,12 @@ impl Running {
         Self(child.expect("the binary runs"))
     }
 
+    /// Sends STOP, CONT or another signal by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
+        assert!(sent.expect("`kill` is everywhere").success());
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.0.kill().expect("the process is ours");

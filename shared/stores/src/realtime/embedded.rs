@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_shared::position::{CutPoint, Pane};
-use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
+use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit};
 use async_trait::async_trait;
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition};
 
-use super::stored::{admit, assert_forward, damaged, progress_fields, progress_of, seal, taken_over, unseal};
+use super::stored::{assert_forward, damaged, progress_fields, progress_of, seal, taken_over, unseal};
 use crate::file::{self, Fault};
 
 type Result<T, E = Fault<StoreError>> = std::result::Result<T, E>;

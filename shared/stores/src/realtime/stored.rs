@@ -1,6 +1,6 @@
-//! What both stores write and check alike: sealed states, progress, and the condition of a commit.
+//! What both stores write and check alike: sealed states and progress.
 
-use anabranch_shared::position::{Epoch, Offset, Pane};
+use anabranch_shared::position::Pane;
 use anabranch_shared::realtime::{Progress, Slot, StateRow, StoreError};
 use serde_json::{Map, Value};
 
@@ -67,21 +67,6 @@ pub(super) fn taken_over(stored: Option<Progress>, start: Progress) -> Progress 
     let mut progress = stored.unwrap_or(start);
     progress.epoch.0 += 1;
     progress
-}
-
-/// Whether a writer that left the slot at `expected` may commit, given the epoch and offset stored there.
-///
-/// A slot that is gone counts as one at offset 0: the store lost it, or it was removed.
-pub(super) fn admit(slot: &Slot, expected: &Progress, stored: Option<(Epoch, Offset)>) -> Result<(), StoreError> {
-    let (epoch, next) = stored.unwrap_or_default();
-    let slot = slot.clone();
-    if epoch > expected.epoch {
-        return Err(StoreError::Fenced { slot, held: expected.epoch, stored: epoch });
-    }
-    if stored != Some((expected.epoch, expected.point.next)) {
-        return Err(StoreError::Moved { slot, expected: expected.point.next, stored: next });
-    }
-    Ok(())
 }
 
 /// A commit keeps the epoch, never goes back, and changes states only by events; anything else is a bug of the caller.

@@ -15,11 +15,11 @@ mod snapshot;
 use std::collections::BTreeMap;
 
 use anabranch_shared::position::{CutPoint, Pane};
-use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
+use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit};
 use async_trait::async_trait;
 use redis::{Cmd, Pipeline, Value, cmd, pipe};
 
-use super::stored::{admit, assert_forward, progress_fields, seal, taken_over, unseal};
+use super::stored::{assert_forward, progress_fields, seal, taken_over, unseal};
 use connections::{Connections, Watching};
 use keys::Keys;
 
