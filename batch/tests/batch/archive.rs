@@ -237,7 +237,7 @@ async fn following_takes_in_what_comes_until_it_is_stopped() {
     let following = follow(&world.log, &world.source, world.root(), &options, stopped);
     let feeding = async {
         world.append(30..60).await;
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         while world.open().await.cut().0.values().map(|point| point.next.0).sum::<u64>() < 60 {
             assert!(std::time::Instant::now() < deadline, "the events are archived");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

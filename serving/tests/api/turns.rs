@@ -62,7 +62,7 @@ async fn eight_reads_of_many_keys_run_at_once() {
     let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
     let paths = ["/v1/views/spend/rows", "/v1/views/spend/top?by=spent"].into_iter().cycle();
     let reads: Vec<_> = paths.take(12).map(|path| tokio::spawn(send_owned(router.clone(), get(path)))).collect();
-    tokio::time::timeout(Duration::from_secs(20), async {
+    tokio::time::timeout(Duration::from_secs(60), async {
         while store.waiting.load(Ordering::SeqCst) < 8 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

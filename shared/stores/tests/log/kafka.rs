@@ -84,7 +84,7 @@ async fn a_reader_that_waits_for_the_end_follows_later_transactions() {
 
 /// The broker writes the marker of a transaction a little after it has confirmed its outcome.
 async fn await_end(log: &KafkaLog, topic: &str, wanted: Offset) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let end = log.bounds(topic).await.unwrap()[&Partition(0)].end;
         if end == wanted {
@@ -98,7 +98,7 @@ async fn await_end(log: &KafkaLog, topic: &str, wanted: Offset) {
 fn transactional(id: &str) -> FutureProducer {
     let producer: FutureProducer =
         ClientConfig::new().set("bootstrap.servers", brokers()).set("transactional.id", id).create().unwrap();
-    producer.init_transactions(Duration::from_secs(20)).unwrap();
+    producer.init_transactions(Duration::from_secs(60)).unwrap();
     producer
 }
 
@@ -106,9 +106,9 @@ async fn transaction(producer: &FutureProducer, topic: &str, payloads: &[&str], 
     producer.begin_transaction().unwrap();
     for payload in payloads {
         let record = FutureRecord::<str, str>::to(topic).payload(payload).partition(0);
-        producer.send(record, Duration::from_secs(20)).await.unwrap();
+        producer.send(record, Duration::from_secs(60)).await.unwrap();
     }
-    let limit = Duration::from_secs(20);
+    let limit = Duration::from_secs(60);
     if commit { producer.commit_transaction(limit) } else { producer.abort_transaction(limit) }.unwrap();
 }
 
@@ -119,7 +119,7 @@ async fn a_topic_made_anew_is_not_the_one_that_was_read() {
     log.ensure_topic(topic, 1).await.unwrap();
     log.append(topic, (0..10).map(|n| event(0, n.to_string())).collect()).await.unwrap();
     admin().delete_topics(&[topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while log.bounds(topic).await.is_ok() {
         assert!(Instant::now() < deadline, "the topic is still there");
     }
@@ -140,7 +140,7 @@ async fn a_reader_whose_offsets_are_removed_ahead_of_it_fails() {
     subject.trim(topic, Partition(0), Offset(6)).await;
     reader.resume(Partition(0)).unwrap();
     let error = tokio::task::spawn_blocking(move || {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             match reader.poll(100, Duration::from_millis(200)) {
                 Err(error) => return error,
@@ -189,5 +189,5 @@ async fn a_missing_broker_is_one_clear_line() {
     let line =
         "log 127.0.0.1:1 is not available: no broker answered within 5 s; is Kafka running? (see infra/README.md)";
     assert_eq!(error, line);
-    assert!(begin.elapsed() < Duration::from_secs(8));
+    assert!(begin.elapsed() < Duration::from_secs(20));
 }

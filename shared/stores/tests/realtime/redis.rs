@@ -140,7 +140,7 @@ async fn a_killed_server_is_unavailable_and_then_works_again() {
         let error = store.read(&slot, &Select::default()).await.unwrap_err();
         assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
     }
-    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert!(begin.elapsed() < Duration::from_secs(30));
     tokio::task::spawn_blocking({
         let redis = redis.clone();
         move || redis.restart().unwrap()
