@@ -91,6 +91,11 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether memory or spill space did not suffice, which says nothing of what was read.
+    pub fn is_exhaustion(&self) -> bool {
+        matches!(self, Self::Query(error) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)))
+    }
 }
 
 impl From<Error> for HistoryError {

@@ -10,7 +10,7 @@ use anabranch_shared::realtime::{RealtimeStore, Slot};
 use anabranch_shared::view::ViewPlan;
 
 use crate::Result;
-use crate::archive::Archive;
+use crate::archive::{Archive, ArchiveSnapshot};
 use crate::recompute::{self, Computed};
 use crate::session::Limits;
 use crate::view_table::{digest, discard};
@@ -168,10 +168,9 @@ async fn run_view(
     if let (Some(record), false) = (before, options.full) {
         return Ok(Published::Already(record.clone()));
     }
-    let Computed { mut draft, spilled_bytes: spilled } = match base(&generations, plan, snapshot.cut(), options) {
-        Some(previous) => recompute::incremental(root, view, plan, previous, &snapshot, &options.limits).await?,
-        None => recompute::full(root, view, plan, &snapshot, &options.limits).await?,
-    };
+    let previous = base(&generations, plan, snapshot.cut(), options);
+    let Computed { mut draft, spilled_bytes: spilled } =
+        compute(root, view, plan, previous, &snapshot, &options.limits).await?;
     *spilled_bytes = spilled;
     if let Some(record) = before
         && let Some(damage) = damage(root, plan, record, &draft, &options.limits).await?
@@ -180,6 +179,27 @@ async fn run_view(
         draft.replaces = Some(record.generation);
     }
     publish(root, catalog, draft, options.promote).await
+}
+
+/// Continues the batch view of `previous`. Without one, or if it cannot be read, it takes the whole archive.
+async fn compute(
+    root: &Path,
+    view: &str,
+    plan: &ViewPlan,
+    previous: Option<&GenerationRecord>,
+    snapshot: &ArchiveSnapshot,
+    limits: &Limits,
+) -> Result<Computed> {
+    if let Some(previous) = previous {
+        match recompute::incremental(root, view, plan, previous, snapshot, limits).await {
+            Err(error) if !error.is_transient() && !error.is_exhaustion() => {
+                let generation = previous.generation.0;
+                tracing::warn!(view, generation, %error, "the batch view cannot be continued: recomputing in full");
+            }
+            continued => return continued,
+        }
+    }
+    recompute::full(root, view, plan, snapshot, limits).await
 }
 
 /// What is wrong with the batch view of a generation, given the one that it should be.
@@ -195,6 +215,7 @@ async fn damage(
     Ok(match digest(root, plan, stored, limits).await {
         Ok(found) if found == expected => None,
         Ok(_) => Some("its rows are not those of the archive".to_owned()),
+        Err(error) if error.is_transient() || error.is_exhaustion() => return Err(error),
         Err(error) => Some(error.to_string()),
     })
 }

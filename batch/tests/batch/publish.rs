@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anabranch_batch::recompute::incremental;
 use anabranch_batch::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run, sweep, write_rows};
 use anabranch_shared::catalog::{Catalog, CatalogError, CatalogStore, Record, Road};
 use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
@@ -109,10 +110,11 @@ async fn a_state_that_is_another_number_is_not_continued() {
 
     world.append(500..600).await;
     world.archive().await;
-    let error = run(world.root(), &catalog, &views, &options()).await.remove(0).outcome.unwrap_err();
+    let snapshot = world.snapshot().await;
+    let error = incremental(world.root(), "v", &views[0].1, &record, &snapshot, &limits()).await.unwrap_err();
     assert!(error.to_string().contains("its checksum is another"), "{error}");
-    let full = RunOptions { full: true, ..options() };
-    let mended = run(world.root(), &catalog, &views, &full).await.remove(0).outcome.unwrap();
+    let mended = run(world.root(), &catalog, &views, &options()).await.remove(0).outcome.unwrap();
+    assert_eq!(mended.record().road, Road::Batch, "the nightly run takes the whole archive instead");
     let plan = &views[0].1;
     let stored = world.stored(plan, mended.record().batch_view.as_ref().unwrap()).await;
     assert_eq!(stored.rows(), world.fold(plan, 50).await);
