@@ -13,7 +13,9 @@ use super::wide::{WideInt, fits_decimal};
 use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection, add_each, each_row};
 
 /// Mean of the values, NULL if there is none. `DECIMAL(p,s)` gives
-/// `DECIMAL(min(38, p + 4), min(38, s + 4))` rounded half away from zero, other numbers give DOUBLE.
+/// `DECIMAL(min(38, p + 4), min(38, s + 4))` rounded half away from zero, other numbers give DOUBLE: of
+/// integers the double nearest to the mean, of doubles their sum divided by their number, each rounded
+/// to nearest even.
 #[derive(Debug)]
 pub struct Avg;
 
@@ -78,9 +80,25 @@ impl Kernel for AvgInteger {
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
-        let value = |mean: Mean<i128>| (mean.count > 0).then(|| mean.sum as f64 / mean.count as f64);
+        let value = |mean: Mean<i128>| (mean.count > 0).then(|| quotient(mean.sum, mean.count));
         Ok(Arc::new(Float64Array::from(states.means().map(value).collect::<Vec<_>>())))
     }
+}
+
+/// The double nearest to `sum / count`, ties to even. The count is not 0.
+fn quotient(sum: i128, count: u64) -> f64 {
+    const EXACT: u128 = 1 << f64::MANTISSA_DIGITS;
+    let magnitude = sum.unsigned_abs();
+    if magnitude == 0 || (magnitude <= EXACT && u128::from(count) <= EXACT) {
+        return sum as f64 / count as f64;
+    }
+    // At least 64 bits of the quotient: more than a double has, so that of what is below them it only
+    // matters whether it is there.
+    let shift = magnitude.leading_zeros();
+    let (dividend, divisor) = (magnitude << shift, u128::from(count));
+    let bits = dividend / divisor | u128::from(!dividend.is_multiple_of(divisor));
+    let quotient = bits as f64 / 2f64.powi(shift as i32);
+    if sum < 0 { -quotient } else { quotient }
 }
 
 #[derive(Clone, Debug)]
@@ -168,5 +186,44 @@ impl Kernel for AvgDouble {
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
         let value = |state: &Mean<DoubleSum>| (state.count > 0).then(|| state.sum.value() / state.count as f64);
         Ok(Arc::new(Float64Array::from(states.iter().map(value).collect::<Vec<_>>())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Long division to more digits than two of these numbers can need, and the parser's one rounding.
+    fn by_long_division(sum: i128, count: u64) -> f64 {
+        let (mut rest, count) = (sum.unsigned_abs(), u128::from(count));
+        let mut digits = format!("{}{}.", if sum < 0 { "-" } else { "" }, rest / count);
+        for _ in 0..120 {
+            rest = rest % count * 10;
+            digits.push_str(&(rest / count).to_string());
+        }
+        digits.push(if rest % count == 0 { '0' } else { '1' });
+        digits.parse().unwrap()
+    }
+
+    #[test]
+    fn a_mean_is_rounded_once() {
+        // Both sides rounded first give ...045e17.
+        assert_eq!(quotient(148900858927900644183, 633), 2.3523042484660448e17);
+        assert_eq!(quotient(9007199254740993 * 3, 3), 9007199254740992.0);
+        assert_eq!(quotient(i128::MIN, 1), -170141183460469231731687303715884105728.0);
+        assert_eq!(quotient(0, u64::MAX).to_bits(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn means_are_those_of_long_division(
+            sum in any::<i128>(), less in 0u32..127, count in 1u64.., smaller in 0u32..64,
+        ) {
+            let (sum, count) = (sum >> less, (count >> smaller).max(1));
+            prop_assert_eq!(quotient(sum, count), by_long_division(sum, count), "{} / {}", sum, count);
+            let half_way = (sum >> 64) * 2 * i128::from(count) + i128::from(count);
+            prop_assert_eq!(quotient(half_way, 2 * (count >> 1).max(1)), by_long_division(half_way, 2 * (count >> 1).max(1)));
+        }
     }
 }

@@ -25,6 +25,8 @@ use super::codec::{Reader, StateError};
 const WIDTH: u32 = 40;
 /// Bins kept: at least 80 bits below the largest value.
 const BINS: usize = 3;
+/// Bytes of an encoded sum.
+const ENCODED: usize = 2 + BINS * size_of::<i128>();
 /// Number of places for all doubles, whose bits are counted from 0 (2^-1074) to 2097 (2^1023).
 const PLACES: u8 = 53;
 
@@ -320,12 +322,20 @@ impl DoubleSum {
 
     /// Reads what [`DoubleSum::encode`] wrote.
     pub fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
-        let specials = bytes.u8()?;
-        let top = bytes.u8()?;
-        let mut units = [0; BINS];
-        for bin in &mut units {
-            *bin = i128::from_le_bytes(bytes.array()?);
-        }
+        let mut sum = Self::default();
+        sum.merge_encoded(bytes)?;
+        Ok(sum)
+    }
+
+    /// Adds a sum that [`DoubleSum::encode`] wrote; changes nothing if it did not.
+    #[inline]
+    pub fn merge_encoded(&mut self, bytes: &mut Reader<'_>) -> Result<(), StateError> {
+        let encoded: &[u8; ENCODED] = &bytes.array()?;
+        let (specials, top) = (encoded[0], encoded[1]);
+        let units = std::array::from_fn(|depth| {
+            let start = 2 + depth * size_of::<i128>();
+            i128::from_le_bytes(std::array::from_fn(|byte| encoded[start + byte]))
+        });
         // Beyond this no number of events leads, and merging could overflow.
         if magnitude(units) >= 1 << 120 {
             return Err(StateError::Invalid("a bin of a DOUBLE sum is out of range"));
@@ -335,9 +345,22 @@ impl DoubleSum {
         if specials > 7 || top > PLACES || beyond {
             return Err(StateError::Invalid("the header of a DOUBLE sum is out of range"));
         }
-        let mut sum = Self { top, magic: magic(top), specials, any: true, ..Self::default() };
-        sum.add_units(units);
-        Ok(sum)
+        self.specials |= specials;
+        self.any = true;
+        if top == self.top {
+            self.add_units(units);
+        } else {
+            self.add_units_of(top, units);
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn add_units_of(&mut self, top: u8, units: [i128; BINS]) {
+        if top > self.top {
+            self.raise(top);
+        }
+        self.add_units(shifted(units, usize::from(self.top - top)));
     }
 
     /// Heap memory, in bytes.

@@ -21,6 +21,12 @@ pub trait State: Clone + Debug + Default + Send + Sync + 'static {
     /// Reads what [`State::encode`] wrote; total, and refuses what is not canonical.
     fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError>;
 
+    /// Merges what [`State::encode`] wrote, or, if it fails, perhaps a part of it.
+    fn merge_encoded(&mut self, bytes: &mut Reader<'_>) -> Result<(), StateError> {
+        self.merge(&Self::decode(bytes)?);
+        Ok(())
+    }
+
     /// Heap memory behind the state, in bytes.
     fn heap_size(&self) -> usize {
         0
@@ -50,6 +56,14 @@ pub trait Kernel: Clone + Debug + Send + Sync + 'static {
     /// [`Column::merge`], for aggregates whose parameters bound the state.
     fn merge(&self, states: &mut Self::Column, group: usize, other: &StateOf<Self>) {
         states.merge(group, other);
+    }
+
+    /// Merges what [`State::encode`] wrote, or, if it fails, perhaps a part of it.
+    fn merge_encoded(&self, states: &mut Self::Column, group: usize, bytes: &mut Reader<'_>) -> Result<(), StateError> {
+        let other = StateOf::<Self>::decode(bytes)?;
+        self.check(&other)?;
+        self.merge(states, group, &other);
+        Ok(())
     }
 
     /// Whether a decoded state is one that these parameters and types can give.
@@ -173,18 +187,6 @@ struct KernelStates<K: Kernel> {
 }
 
 impl<K: Kernel> KernelStates<K> {
-    fn decode(&self, encoded: &[u8]) -> Result<StateOf<K>, StateError> {
-        let mut bytes = Reader::new(encoded);
-        let found = bytes.u8()?;
-        if found != K::VERSION {
-            return Err(StateError::Version { aggregate: K::NAME, found, expected: K::VERSION });
-        }
-        let state = StateOf::<K>::decode(&mut bytes)?;
-        bytes.end()?;
-        self.kernel.check(&state)?;
-        Ok(state)
-    }
-
     /// Measures the memory behind the states once as many rows have come as there are groups:
     /// DataFusion asks for it with every batch, and looking at each group each time would cost more
     /// than the aggregation.
@@ -208,10 +210,14 @@ impl<K: Kernel> States for KernelStates<K> {
     }
 
     fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError> {
-        let other = self.decode(encoded)?;
-        self.kernel.merge(&mut self.column, group, &other);
+        let mut bytes = Reader::new(encoded);
+        let found = bytes.u8()?;
+        if found != K::VERSION {
+            return Err(StateError::Version { aggregate: K::NAME, found, expected: K::VERSION });
+        }
+        self.kernel.merge_encoded(&mut self.column, group, &mut bytes)?;
         self.account(1);
-        Ok(())
+        bytes.end()
     }
 
     fn encode(&self, group: usize, out: &mut Vec<u8>) {

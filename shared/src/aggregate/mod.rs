@@ -185,13 +185,14 @@ pub trait States: Debug + Send + Sync {
     /// absent). Columns, `groups` and `filter` have one length.
     fn lift(&mut self, args: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>);
 
-    /// Merges encoded state `i` into group `groups[i]`; a null merges nothing.
+    /// Merges encoded state `i` into group `groups[i]`; a null merges nothing. If it fails, the groups
+    /// may have a part of what was given and are of no use any more.
     fn merge(&mut self, encoded: &BinaryArray, groups: &[usize]) -> Result<(), StateError> {
         let mut rows = encoded.iter().zip(groups).filter_map(|(bytes, group)| Some((bytes?, *group)));
         rows.try_for_each(|(bytes, group)| self.merge_one(bytes, group))
     }
 
-    /// Merges one encoded state into `group`.
+    /// Merges one encoded state into `group`; if it fails, perhaps a part of it.
     fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError>;
 
     /// Appends the canonical encoding of the group's state, version byte first.

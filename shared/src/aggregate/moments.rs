@@ -61,13 +61,18 @@ impl<const N: usize> State for Sums<N> {
     }
 
     fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
-        let mut state = Self { count: bytes.u64()?, ..Self::default() };
-        if state.count > 0 {
-            for sum in &mut state.sums {
-                *sum = DoubleSum::decode(bytes)?;
-            }
-        }
+        let mut state = Self::default();
+        state.merge_encoded(bytes)?;
         Ok(state)
+    }
+
+    fn merge_encoded(&mut self, bytes: &mut Reader<'_>) -> Result<(), StateError> {
+        let count = bytes.u64()?;
+        self.count = self.count.saturating_add(count);
+        if count > 0 {
+            self.sums.iter_mut().try_for_each(|sum| sum.merge_encoded(bytes))?;
+        }
+        Ok(())
     }
 
     fn heap_size(&self) -> usize {
@@ -297,6 +302,10 @@ impl<S: Statistic> Kernel for Statistical<S> {
 
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         S::Moments::lift(states, args, rows);
+    }
+
+    fn merge_encoded(&self, states: &mut Self::Column, group: usize, bytes: &mut Reader<'_>) -> Result<(), StateError> {
+        states[group].merge_encoded(bytes)
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {
