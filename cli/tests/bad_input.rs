@@ -61,7 +61,7 @@ fn mistakes_in_a_view_have_a_place() {
         ("FROM orders", "FROM orders JOIN orders o ON true", "spend.sql:2:6", "joins"),
         ("GROUP BY uid,", "WHERE random() < 1 GROUP BY uid,", "spend.sql:3:7", "random"),
         ("tumble(ts,", "tumble(other,", "spend.sql:3:22", "other"),
-        ("sum(amount)", "sum(DISTINCT amount)", "spend.sql:1:17", "DISTINCT"),
+        ("sum(amount)", "sum(DISTINCT amount)", "spend.sql:1:13", "DISTINCT"),
         ("sum(amount)", "median(amount)", "spend.sql:1:13", "median"),
     ] {
         let error = refused(SAME, (from, to));

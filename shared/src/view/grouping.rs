@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned, visit_expressions_mut};
 use super::parse::normalized;
 use super::refusal::Refusal;
 use super::window::{WINDOW_END, Window};
+use crate::project::Source;
 
 /// What stands for a count trigger in GROUP BY.
 const TRIGGER: &str = "every";
@@ -19,14 +20,13 @@ pub fn take_trigger(select: &mut ast::Select) -> Result<Option<usize>, Refusal> 
     let Some(position) = groups.iter().position(is_trigger) else { return Ok(None) };
     let call = groups.remove(position);
     if let Some(other) = groups.iter().find(|expr| is_trigger(expr) || window_function(expr).is_some()) {
-        let cause = "a count trigger stands alone: a view with windows answers for each of them as it is".into();
-        return Err(Refusal { span: other.span(), cause, help: "take the trigger or the window" });
+        let cause = "a count trigger stands alone: a view with windows answers for each of them as it is";
+        return Err(Refusal::new(other.span(), cause, "take the trigger or the window"));
     }
     let every = trigger_count(&call).filter(|every| (1..=MAX_EVERY).contains(every));
-    every.map(Some).ok_or_else(|| Refusal {
-        span: call.span(),
-        cause: format!("{TRIGGER} takes one literal number of events, from 1 to {MAX_EVERY}"),
-        help: "write every(100) to move an answer with every 100th event of its group",
+    every.map(Some).ok_or_else(|| {
+        let cause = format!("{TRIGGER} takes one literal number of events, from 1 to {MAX_EVERY}");
+        Refusal::new(call.span(), cause, "write every(100) to move an answer with every 100th event of its group")
     })
 }
 
@@ -44,6 +44,34 @@ fn trigger_count(call: &ast::Expr) -> Option<usize> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Puts the window itself where GROUP BY names it by its place or its alias in SELECT. An alias that is also a column of
+/// the source stands for the column, as it does for DataFusion.
+pub fn resolve_window(select: &mut ast::Select, source: &Source) {
+    let ast::GroupByExpr::Expressions(groups, _) = &mut select.group_by else { return };
+    let is_column = |name: &str| source.columns.iter().any(|column| column.name == name);
+    for group in groups {
+        let named = match group {
+            ast::Expr::Identifier(ident) => {
+                let name = normalized(ident);
+                let is_it = |item: &&ast::SelectItem| match item {
+                    ast::SelectItem::ExprWithAlias { alias, .. } => normalized(alias) == name,
+                    _ => false,
+                };
+                select.projection.iter().find(is_it).filter(|_| !is_column(&name))
+            }
+            ast::Expr::Value(ast::ValueWithSpan { value: ast::Value::Number(place, _), .. }) => {
+                place.parse::<usize>().ok().and_then(|place| select.projection.get(place.checked_sub(1)?))
+            }
+            _ => None,
+        };
+        if let Some(ast::SelectItem::ExprWithAlias { expr, .. } | ast::SelectItem::UnnamedExpr(expr)) = named
+            && window_function(expr).is_some()
+        {
+            *group = expr.clone();
+        }
     }
 }
 
@@ -75,7 +103,7 @@ fn replace_window_column(expr: &mut ast::Expr, call: Option<&ast::Function>) -> 
     let Some(call) = call else {
         let cause = format!("{name} needs a window");
         let help = "add tumble(time, INTERVAL '1 minute') to GROUP BY";
-        return ControlFlow::Break(Refusal { span: ident.span, cause, help });
+        return ControlFlow::Break(Refusal::new(ident.span, cause, help));
     };
     *expr = ast::Expr::Function(if name == "window_start" { call.clone() } else { window_end_call(call) });
     ControlFlow::Continue(())
@@ -83,26 +111,36 @@ fn replace_window_column(expr: &mut ast::Expr, call: Option<&ast::Function>) -> 
 
 fn window_call(select: &ast::Select) -> Result<Option<ast::Function>, Refusal> {
     let ast::GroupByExpr::Expressions(groups, modifiers) = &select.group_by else {
-        return Err(Refusal {
-            span: select.span(),
-            cause: "GROUP BY ALL is not supported".into(),
-            help: "name the keys",
-        });
+        return Err(Refusal::new("ALL", "GROUP BY ALL is not supported", "name the keys"));
     };
-    // Some dialects have them behind GROUP BY, others in its list.
-    let is_set =
-        |expr: &ast::Expr| matches!(expr, ast::Expr::Rollup(_) | ast::Expr::Cube(_) | ast::Expr::GroupingSets(_));
-    if !modifiers.is_empty() || groups.iter().any(is_set) {
-        let cause = "ROLLUP, CUBE and GROUPING SETS are not supported".into();
-        return Err(Refusal { span: select.span(), cause, help: "make one view for each grouping" });
+    if let Some(word) = modifiers.first().map(modifier).or_else(|| groups.iter().find_map(set_of_groups)) {
+        let cause = format!("{word} in GROUP BY is not supported");
+        return Err(Refusal::new(word, cause, "make one view for each grouping"));
     }
     let calls: Vec<&ast::Function> = groups.iter().filter_map(window_function).collect();
     match calls.as_slice() {
         [] => Ok(None),
         [call] => Ok(Some((*call).clone())),
-        [_, second, ..] => {
-            Err(Refusal { span: second.span(), cause: "a view has at most one window".into(), help: "remove one" })
-        }
+        [_, second, ..] => Err(Refusal::new(second.span(), "a view has at most one window", "remove one")),
+    }
+}
+
+/// The word that stands for several groupings, which some dialects have in the list and others behind it.
+fn set_of_groups(expr: &ast::Expr) -> Option<&'static str> {
+    match expr {
+        ast::Expr::Rollup(_) => Some("ROLLUP"),
+        ast::Expr::Cube(_) => Some("CUBE"),
+        ast::Expr::GroupingSets(_) => Some("GROUPING"),
+        _ => None,
+    }
+}
+
+fn modifier(modifier: &ast::GroupByWithModifier) -> &'static str {
+    match modifier {
+        ast::GroupByWithModifier::Rollup => "ROLLUP",
+        ast::GroupByWithModifier::Cube => "CUBE",
+        ast::GroupByWithModifier::Totals => "TOTALS",
+        ast::GroupByWithModifier::GroupingSets(_) => "GROUPING",
     }
 }
 

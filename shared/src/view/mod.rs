@@ -10,6 +10,7 @@
 mod finish;
 mod grouping;
 mod join;
+mod nearest;
 mod parse;
 mod refusal;
 #[cfg(test)]
@@ -205,10 +206,9 @@ pub fn finished_name(position: usize) -> String {
 
 /// A session that knows Anabranch's aggregates and windows and nothing of the outside.
 pub fn session() -> SessionState {
-    let mut state = SessionStateBuilder::new().with_default_features().build();
-    for aggregate in registry() {
-        state.register_udaf(Arc::new(udaf::value_function(aggregate))).expect("registering replaces");
-    }
+    let aggregates = registry().into_iter().map(|aggregate| Arc::new(udaf::value_function(aggregate)));
+    let builder = SessionStateBuilder::new().with_default_features().with_aggregate_functions(aggregates.collect());
+    let mut state = builder.build();
     for function in window::marker_functions() {
         state.register_udf(Arc::new(function)).expect("registering replaces");
     }

@@ -13,7 +13,6 @@ use datafusion::common::{
 };
 use datafusion::datasource::{empty::EmptyTable, provider_as_source};
 use datafusion::execution::{FunctionRegistry, SessionState};
-use datafusion::logical_expr::expr::AggregateFunctionParams;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF,
@@ -24,12 +23,12 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
-use super::grouping::{is_window, rewrite_window, take_trigger};
+use super::grouping::{is_window, resolve_window, rewrite_window, take_trigger};
 use super::join::rewrite_joins;
-use super::refusal::{Refusal, select_of};
+use super::refusal::{At, Refusal, check_expressions, select_of};
 use super::window::{WINDOW_END, Window, pane_function};
 use super::{AggregateColumn, KeyColumn, OutputColumn, Role, ViewPlan, WindowColumn, ident, session};
-use crate::aggregate::{Aggregate, named, registry};
+use crate::aggregate::{Aggregate, named};
 use crate::archive::{OFFSET, PARTITION};
 use crate::key;
 use crate::project::{Definition, Place, ProjectError, Source};
@@ -49,12 +48,18 @@ pub fn parse(file: &str, sql: &str, tables: Tables) -> Result<ViewPlan, ProjectE
     let mut select = select_of(statement).map_err(|refusal| text.refused(&refusal))?;
     let source = text.source(&select, tables.sources)?;
     let names = text.output_names(&select)?;
+    let trigger = take_trigger(&mut select).map_err(|refusal| text.refused(&refusal))?;
+    check_expressions(&select).map_err(|refusal| text.refused(&refusal))?;
     rewrite_timestamps(&mut select);
     let mut state = session();
     let references = rewrite_joins(&text, &mut select, &source, tables, &mut state)?;
-    let trigger = take_trigger(&mut select).map_err(|refusal| text.refused(&refusal))?;
+    resolve_window(&mut select, &source);
     rewrite_window(&mut select).map_err(|refusal| text.refused(&refusal))?;
-    let planned = Planned { text: &text, source, references, trigger, state };
+    let groups = match &select.group_by {
+        ast::GroupByExpr::Expressions(groups, _) => groups.iter().map(Spanned::span).collect(),
+        ast::GroupByExpr::All(_) => Vec::new(),
+    };
+    let planned = Planned { text: &text, source, references, trigger, groups, state };
     planned.view(*select, names)
 }
 
@@ -71,7 +76,11 @@ impl Text<'_> {
     }
 
     fn refused(&self, refusal: &Refusal) -> ProjectError {
-        self.error(refusal.span, &refusal.cause, refusal.help)
+        let span = match refusal.place {
+            At::Span(span) => span,
+            At::Word(word) => self.word(word),
+        };
+        self.error(span, &refusal.cause, &refusal.help)
     }
 
     fn statement(&self) -> Result<ast::Statement, ProjectError> {
@@ -135,7 +144,6 @@ impl Text<'_> {
     }
 
     pub fn planning(&self, error: &DataFusionError) -> ProjectError {
-        let help = "see the source's columns in anabranch.toml and DataFusion's SQL reference";
         match error {
             DataFusionError::Diagnostic(diagnostic, inner) => {
                 let mut placed = self.planning(inner);
@@ -143,22 +151,66 @@ impl Text<'_> {
                     placed.place.line = span.start.line as usize;
                     placed.place.column = span.start.column as usize;
                 }
-                if let Some(first) = diagnostic.helps.first() {
+                if let Some(first) = diagnostic.helps.first()
+                    && placed.help == PLANNING_HELP
+                {
                     placed.help = first.message.clone();
                 }
                 placed
             }
             DataFusionError::SchemaError(unknown, _) => {
                 let SchemaError::FieldNotFound { field, .. } = unknown.as_ref() else {
-                    return self.error(Span::empty(), error.strip_backtrace(), help);
+                    return self.error(Span::empty(), error.strip_backtrace(), PLANNING_HELP);
                 };
-                self.error(self.word(&field.name), format!("unknown column '{}'", field.name), help)
+                self.error(self.word(&field.name), format!("unknown column '{}'", field.name), PLANNING_HELP)
             }
             DataFusionError::Context(_, inner) => self.planning(inner),
             DataFusionError::Collection(errors) if !errors.is_empty() => self.planning(&errors[0]),
-            other => self.error(Span::empty(), other.strip_backtrace(), help),
+            other => self.planning_message(&other.strip_backtrace()),
         }
     }
+
+    /// An error of which DataFusion keeps nothing but the text: what it is about stands in quotes.
+    fn planning_message(&self, message: &str) -> ProjectError {
+        let message = message.trim_start_matches("Error during planning: ").trim_start_matches("Execution error: ");
+        let function = quoted_after(message, "unction '").or_else(|| quoted_after(message, "a call to '"));
+        let Some(function) = function else {
+            let is_where = message.contains("WHERE") || message.contains("filter");
+            return self.error(if is_where { self.word("WHERE") } else { Span::empty() }, message, PLANNING_HELP);
+        };
+        let span = self.word(function);
+        if message.starts_with("Invalid function ") {
+            let guess = quoted_after(message, "Did you mean '").map(|name| format!("perhaps it is {name}"));
+            let cause = format!("there is no function '{function}' in a view");
+            return self.error(span, cause, guess.unwrap_or_else(|| PLANNING_HELP.to_owned()));
+        }
+        let usage = match named(function) {
+            Some(aggregate) => Some(aggregate.usage()),
+            None => is_window(function).then(|| Window::usage(function)),
+        };
+        let help = usage.map_or_else(|| PLANNING_HELP.to_owned(), |usage| format!("write {usage}"));
+        self.error(span, about_arguments(function, message), help)
+    }
+}
+
+/// What DataFusion says of a function's arguments, without its lists of signatures.
+fn about_arguments(function: &str, message: &str) -> String {
+    let first_of = |marker: &str, end: &str| {
+        let (_, rest) = message.split_once(marker)?;
+        Some(rest.split_once(end).map_or(rest, |(first, _)| first).to_owned())
+    };
+    first_of("coercion failed with: Error during planning: ", ". No function matches")
+        .or_else(|| Some(format!("{function} does not take {}", first_of("coercion from ", " to the signature")?)))
+        .or_else(|| first_of("errors: Error during planning: ", ",Error during planning: "))
+        .unwrap_or_else(|| message.lines().next().unwrap_or(message).to_owned())
+}
+
+const PLANNING_HELP: &str = "see the source's columns in anabranch.toml and DataFusion's SQL reference";
+
+/// What stands between `before`, which ends in a quote, and the next quote.
+fn quoted_after<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+    let (_, rest) = message.split_once(before)?;
+    rest.split_once('\'').map(|(quoted, _)| quoted)
 }
 
 pub(super) fn normalized(ident: &ast::Ident) -> String {
@@ -257,6 +309,8 @@ struct Planned<'a> {
     source: Source,
     references: Vec<Arc<ReferenceTable>>,
     trigger: Option<usize>,
+    /// Where the expressions of GROUP BY stand.
+    groups: Vec<Span>,
     state: SessionState,
 }
 
@@ -426,8 +480,9 @@ impl Planned<'_> {
         use datafusion::logical_expr::ExprSchemable;
         let data_type = expr.get_type(schema).map_err(|error| self.text.planning(&error))?;
         let Some(canonical) = key::canonical_type(&data_type) else {
-            let help = "cast it to DECIMAL, BIGINT or VARCHAR";
-            return self.refuse(format!("{expr} of type {data_type} cannot be a key"), help);
+            let span = self.groups.get(position).copied().unwrap_or(Span::empty());
+            let cause = format!("{expr} of type {data_type} cannot be a key");
+            return Err(self.text.error(span, cause, "cast it to DECIMAL, BIGINT or VARCHAR"));
         };
         let expr = expr.cast_to(&canonical, schema).map_err(|error| self.text.planning(&error))?;
         Ok(KeyColumn { name: format!("key_{position}"), data_type: canonical, expr, position })
@@ -443,9 +498,8 @@ impl Planned<'_> {
             let Expr::AggregateFunction(call) = strip_alias(expr.clone()) else {
                 return self.refuse(format!("{expr} is not an aggregate"), "use an aggregate function");
             };
-            let function = self.known_aggregate(call.func.name())?;
+            let function = named(call.func.name()).expect("the session has no other aggregates");
             let call = call.params;
-            self.check_modifiers(function.as_ref(), expr, &call)?;
             let mut args = call.args;
             let parameters = args.split_off(function.columns().min(args.len()));
             let types: Vec<DataType> = args
@@ -467,29 +521,6 @@ impl Planned<'_> {
         Ok(columns)
     }
 
-    fn check_modifiers(
-        &self,
-        function: &dyn Aggregate,
-        expr: &Expr,
-        call: &AggregateFunctionParams,
-    ) -> Result<(), ProjectError> {
-        if call.distinct {
-            return self.refuse_word(
-                "DISTINCT",
-                format!("DISTINCT in {expr} has no limit to the values that it keeps"),
-                "write count_distinct(x, 10000), which is exact up to that many, or approx_distinct(x)",
-            );
-        }
-        if !call.order_by.is_empty() || call.null_treatment.is_some() {
-            return self.refuse_word(
-                function.name(),
-                format!("ORDER BY and IGNORE NULLS are not supported in {expr}"),
-                "leave them out: NULLs are never aggregated, and the order is that of event time",
-            );
-        }
-        Ok(())
-    }
-
     /// The values of an aggregate's parameters, which are literals once simplified.
     fn parameters(&self, function: &dyn Aggregate, exprs: Vec<Expr>) -> Result<Vec<ScalarValue>, ProjectError> {
         let literal = |expr: Expr| match super::simplified(expr.clone(), &DFSchema::empty(), &self.state) {
@@ -501,20 +532,6 @@ impl Planned<'_> {
             ),
         };
         exprs.into_iter().map(literal).collect()
-    }
-
-    fn known_aggregate(&self, name: &str) -> Result<Arc<dyn Aggregate>, ProjectError> {
-        named(name).map_or_else(
-            || {
-                let known: Vec<&str> = registry().iter().map(|aggregate| aggregate.usage()).collect();
-                self.refuse_word(
-                    name,
-                    format!("aggregate '{name}' is not supported"),
-                    &format!("use one of {}", known.join(", ")),
-                )
-            },
-            Ok,
-        )
     }
 
     /// `now()` or `random()` would give another answer on every road.
