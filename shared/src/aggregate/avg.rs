@@ -96,7 +96,7 @@ fn quotient(sum: i128, count: u64) -> f64 {
     // matters whether it is there.
     let shift = magnitude.leading_zeros();
     let (dividend, divisor) = (magnitude << shift, u128::from(count));
-    let bits = dividend / divisor | u128::from(!dividend.is_multiple_of(divisor));
+    let bits = (dividend / divisor) | u128::from(!dividend.is_multiple_of(divisor));
     let quotient = bits as f64 / 2f64.powi(shift as i32);
     if sum < 0 { -quotient } else { quotient }
 }
