@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use anabranch_shared::view::check_clauses;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::TableReference;
-use datafusion::execution::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
 
@@ -18,6 +19,10 @@ pub(super) fn views_of(sql: &str, state: &SessionState) -> Result<Vec<String>, F
     };
     if !matches!(&statement, Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_))) {
         return Err(Failure::bad("only SELECT is allowed here", "send exactly one SELECT"));
+    }
+    if let Statement::Statement(inner) = &statement {
+        let is_aggregate = |name: &str| state.udaf(name).is_ok() || state.udwf(name).is_ok();
+        check_clauses(inner, is_aggregate).map_err(|refusal| Failure::bad(refusal.cause, refusal.help))?;
     }
     let references = state.resolve_table_references(&statement).map_err(super::mended)?;
     references.into_iter().map(view_of).collect()

@@ -102,6 +102,12 @@ async fn nothing_but_one_select_over_views_is_allowed() {
         "SELECT lpad('x', 1000000000, 'y')".to_owned(),
         "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT * FROM r".to_owned(),
         "SELECT nothing FROM spend".to_owned(),
+        "SELECT count(*) AS n FROM spend TABLESAMPLE (10)".to_owned(),
+        "SELECT count(*) AS n FROM spend PREWHERE spent > 5".to_owned(),
+        "SELECT n FROM (SELECT count(*) AS n FROM spend PARTITION (p)) AS s".to_owned(),
+        "SELECT * FROM spend WHERE user_id IN (SELECT user_id FROM shops TABLESAMPLE (10))".to_owned(),
+        "SELECT upper(user_id) FILTER (WHERE spent > 5) AS u FROM spend".to_owned(),
+        "SELECT * FROM spend LIMIT 1 BY user_id".to_owned(),
         "SELEC 1".to_owned(),
         "SELECT 1 AS a, 2 AS a".to_owned(),
     ];

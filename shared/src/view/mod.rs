@@ -7,6 +7,7 @@
 //! Batch takes the logical expressions and lets DataFusion run them; speed evaluates the same
 //! expressions on micro-batches; serving needs only the last part.
 
+mod clauses;
 mod finish;
 mod grouping;
 mod join;
@@ -33,7 +34,9 @@ use datafusion::physical_expr::PhysicalExpr;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+pub use clauses::check_clauses;
 pub use finish::FinishViewError;
+pub use refusal::Refusal;
 use total::total;
 pub use window::{Bounds, Calendar, Span, WINDOW_TYPE, Window, Zone};
 

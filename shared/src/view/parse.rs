@@ -23,8 +23,10 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
+use super::clauses::check_clauses;
 use super::grouping::{is_window, resolve_window, rewrite_window, take_trigger};
 use super::join::rewrite_joins;
+use super::nearest::nearest;
 use super::refusal::{At, Refusal, check_expressions, select_of};
 use super::window::{WINDOW_END, Window, pane_function};
 use super::{AggregateColumn, KeyColumn, OutputColumn, Role, ViewPlan, WindowColumn, ident, session};
@@ -45,6 +47,8 @@ pub struct Tables<'a> {
 pub fn parse(file: &str, sql: &str, tables: Tables) -> Result<ViewPlan, ProjectError> {
     let text = Text { file, sql };
     let statement = text.statement()?;
+    let is_aggregate = |name: &str| named(name).is_some() || nearest(name).is_some();
+    check_clauses(&statement, is_aggregate).map_err(|refusal| text.refused(&refusal))?;
     let mut select = select_of(statement).map_err(|refusal| text.refused(&refusal))?;
     let source = text.source(&select, tables.sources)?;
     let names = text.output_names(&select)?;
