@@ -37,6 +37,8 @@ pub enum Command {
     Init { dir: PathBuf },
     /// Validate the project and print its views
     Check,
+    /// List the aggregates and windows that views are made of
+    Functions,
     /// Run the whole platform on bundled real data
     Demo(DemoArgs),
     /// Run everything in one process: archive, speed, the API and, with a schedule, batch

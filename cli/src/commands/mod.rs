@@ -5,6 +5,7 @@ mod batch;
 mod check;
 mod demo;
 mod doctor;
+mod functions;
 mod generations;
 mod ingest;
 mod init;
@@ -40,6 +41,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Init { dir } => init::run(&dir, output),
         Command::Check => check::run(global, output),
+        Command::Functions => functions::run(output),
         Command::Demo(args) => demo::run(global, args, output).await,
         Command::Dev(args) => serve::dev(global, args).await,
         Command::Ingest(args) => ingest::run(global, args, output).await,

@@ -37,6 +37,10 @@ impl<const LARGEST: bool> Aggregate for ArgExtreme<LARGEST> {
         if LARGEST { "arg_max(x, y)" } else { "arg_min(x, y)" }
     }
 
+    fn gives(&self) -> &'static str {
+        if LARGEST { "x at the largest y; ties: the smallest x" } else { "x at the smallest y; ties: the smallest x" }
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         match args {
             [x, y] => Ok(vec![value::coerce(self.name(), x)?, value::coerce(self.name(), y)?]),

@@ -32,6 +32,10 @@ impl Aggregate for ArrayAgg {
         USAGE
     }
 
+    fn gives(&self) -> &'static str {
+        "the first cap values by event time; cap at most 10,000"
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         match args {
             [x, cap] => Ok(vec![value::coerce(self.name(), x)?, parameter::coerce_whole(USAGE, "cap", cap)?]),

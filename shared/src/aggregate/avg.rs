@@ -32,6 +32,10 @@ impl Aggregate for Avg {
         "avg(x)"
     }
 
+    fn gives(&self) -> &'static str {
+        "the mean: DOUBLE; of DECIMAL with 4 digits more, half away from zero"
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         coerce_number("avg", args)
     }

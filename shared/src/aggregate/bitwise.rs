@@ -33,6 +33,7 @@ pub struct Bitwise<O>(PhantomData<O>);
 pub trait Operation: Clone + Debug + Send + Sync + 'static {
     const NAME: &'static str;
     const USAGE: &'static str;
+    const GIVES: &'static str;
     /// Of booleans, not of integers.
     const LOGICAL: bool;
     /// The bits that leave every value as it is.
@@ -41,13 +42,14 @@ pub trait Operation: Clone + Debug + Send + Sync + 'static {
 }
 
 macro_rules! operation {
-    ($operation:ident, $name:literal, $logical:literal, $neutral:ident, $apply:expr) => {
+    ($operation:ident, $name:literal, $gives:literal, $logical:literal, $neutral:ident, $apply:expr) => {
         #[derive(Clone, Debug)]
         pub struct $operation;
 
         impl Operation for $operation {
             const NAME: &'static str = $name;
             const USAGE: &'static str = concat!($name, "(x)");
+            const GIVES: &'static str = $gives;
             const LOGICAL: bool = $logical;
 
             fn neutral<T: Bits>() -> T {
@@ -62,11 +64,11 @@ macro_rules! operation {
     };
 }
 
-operation!(BitAnd, "bit_and", false, ONES, ops::BitAnd::bitand);
-operation!(BitOr, "bit_or", false, ZEROS, ops::BitOr::bitor);
-operation!(BitXor, "bit_xor", false, ZEROS, ops::BitXor::bitxor);
-operation!(BoolAnd, "bool_and", true, ONES, ops::BitAnd::bitand);
-operation!(BoolOr, "bool_or", true, ZEROS, ops::BitOr::bitor);
+operation!(BitAnd, "bit_and", "bitwise AND of integers", false, ONES, ops::BitAnd::bitand);
+operation!(BitOr, "bit_or", "bitwise OR of integers", false, ZEROS, ops::BitOr::bitor);
+operation!(BitXor, "bit_xor", "bitwise XOR of integers", false, ZEROS, ops::BitXor::bitxor);
+operation!(BoolAnd, "bool_and", "whether all are true", true, ONES, ops::BitAnd::bitand);
+operation!(BoolOr, "bool_or", "whether any is true", true, ZEROS, ops::BitOr::bitor);
 
 impl<O: Operation> Aggregate for Bitwise<O> {
     fn name(&self) -> &'static str {
@@ -75,6 +77,10 @@ impl<O: Operation> Aggregate for Bitwise<O> {
 
     fn usage(&self) -> &'static str {
         O::USAGE
+    }
+
+    fn gives(&self) -> &'static str {
+        O::GIVES
     }
 
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {

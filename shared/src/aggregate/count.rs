@@ -23,6 +23,10 @@ impl Aggregate for Count {
         "count(*), count(x)"
     }
 
+    fn gives(&self) -> &'static str {
+        "number of rows, or of values: BIGINT"
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         match args {
             [_] => Ok(args.to_vec()),

@@ -27,6 +27,10 @@ impl Aggregate for CountDistinct {
         USAGE
     }
 
+    fn gives(&self) -> &'static str {
+        "number of different values up to the cap, beyond it NULL; cap at most 1,000,000"
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         match args {
             [x, cap] => Ok(vec![value::coerce(self.name(), x)?, parameter::coerce_whole(USAGE, "cap", cap)?]),

@@ -30,6 +30,7 @@ pub struct CovarPop;
 impl Statistic for CovarPop {
     const NAME: &'static str = "covar_pop";
     const USAGE: &'static str = "covar_pop(y, x)";
+    const GIVES: &'static str = "population covariance";
     type Moments = BinaryMoments;
 
     fn of(moments: &BinaryMoments) -> Option<f64> {
@@ -43,6 +44,7 @@ pub struct CovarSamp;
 impl Statistic for CovarSamp {
     const NAME: &'static str = "covar_samp";
     const USAGE: &'static str = "covar_samp(y, x)";
+    const GIVES: &'static str = "sample covariance; NULL for one row";
     const ALIASES: &'static [&'static str] = &["covar"];
     type Moments = BinaryMoments;
 
@@ -57,6 +59,7 @@ pub struct Corr;
 impl Statistic for Corr {
     const NAME: &'static str = "corr";
     const USAGE: &'static str = "corr(y, x)";
+    const GIVES: &'static str = "Pearson's correlation, from -1 to 1";
     type Moments = BinaryMoments;
 
     fn of(moments: &BinaryMoments) -> Option<f64> {
@@ -85,6 +88,7 @@ pub struct RegrSlope;
 impl Statistic for RegrSlope {
     const NAME: &'static str = "regr_slope";
     const USAGE: &'static str = "regr_slope(y, x)";
+    const GIVES: &'static str = "slope of the least-squares line";
     type Moments = BinaryMoments;
 
     fn of(moments: &BinaryMoments) -> Option<f64> {
@@ -98,6 +102,7 @@ pub struct RegrIntercept;
 impl Statistic for RegrIntercept {
     const NAME: &'static str = "regr_intercept";
     const USAGE: &'static str = "regr_intercept(y, x)";
+    const GIVES: &'static str = "where the least-squares line meets x = 0";
     type Moments = BinaryMoments;
 
     fn of(moments: &BinaryMoments) -> Option<f64> {

@@ -31,6 +31,14 @@ impl<const LAST: bool> Aggregate for EndValue<LAST> {
         if LAST { "last_value(x)" } else { "first_value(x)" }
     }
 
+    fn gives(&self) -> &'static str {
+        if LAST {
+            "x at the latest event time; ties by partition and offset"
+        } else {
+            "x at the earliest event time; ties by partition and offset"
+        }
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         match args {
             [x] => Ok(vec![value::coerce(self.name(), x)?]),

@@ -33,6 +33,10 @@ impl Aggregate for Histogram {
         "histogram(x, edge1, edge2, ...)"
     }
 
+    fn gives(&self) -> &'static str {
+        "counts below edge1, in [edge1, edge2), ..., from the last edge on"
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         let [x, edges @ ..] = args else { return Err(format!("{} takes a column", self.usage())) };
         let mut coerced = coerce_number(NAME, std::slice::from_ref(x))?;

@@ -28,6 +28,7 @@ pub struct Extreme<S>(PhantomData<S>);
 pub trait Side: Clone + Debug + Send + Sync + 'static {
     const NAME: &'static str;
     const USAGE: &'static str;
+    const GIVES: &'static str;
 
     fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool;
 
@@ -47,6 +48,7 @@ pub struct Smallest;
 impl Side for Smallest {
     const NAME: &'static str = "min";
     const USAGE: &'static str = "min(x)";
+    const GIVES: &'static str = "the smallest number, BOOLEAN, DATE, TIMESTAMP or VARCHAR";
 
     #[inline]
     fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool {
@@ -71,6 +73,7 @@ pub struct Largest;
 impl Side for Largest {
     const NAME: &'static str = "max";
     const USAGE: &'static str = "max(x)";
+    const GIVES: &'static str = "the largest number, BOOLEAN, DATE, TIMESTAMP or VARCHAR";
 
     #[inline]
     fn wins<T: PartialOrd + ?Sized>(challenger: &T, holder: &T) -> bool {
@@ -96,6 +99,10 @@ impl<S: Side> Aggregate for Extreme<S> {
 
     fn usage(&self) -> &'static str {
         S::USAGE
+    }
+
+    fn gives(&self) -> &'static str {
+        S::GIVES
     }
 
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {

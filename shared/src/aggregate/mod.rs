@@ -26,6 +26,7 @@ mod count_distinct;
 pub mod count_trigger;
 mod covariance;
 mod ddsketch;
+mod documentation;
 mod double;
 mod double_double;
 mod first_last;
@@ -59,6 +60,7 @@ use serde::Serialize;
 
 pub use codec::StateError;
 pub use column::Column;
+pub use documentation::{Documentation, documentation};
 pub use double::{DoubleSum, add_each};
 pub use kernel::{Kernel, Selection, State, StateOf, each_row};
 
@@ -116,6 +118,16 @@ pub enum EqualityClass {
     Sketch,
 }
 
+impl std::fmt::Display for EqualityClass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Exact => "exact",
+            Self::Reproducible => "reproducible",
+            Self::Sketch => "sketch",
+        })
+    }
+}
+
 /// An aggregate function as SQL names it.
 ///
 /// Its SQL arguments are first *columns*, evaluated per event, and then *parameters*, which are
@@ -131,6 +143,9 @@ pub trait Aggregate: Debug + Send + Sync {
 
     /// How it is called, for messages and documentation: `sum(x)`.
     fn usage(&self) -> &'static str;
+
+    /// What it gives, in a few words, for the documentation.
+    fn gives(&self) -> &'static str;
 
     /// The types that arguments of these types, columns and parameters, are cast to; an error says
     /// what is accepted.

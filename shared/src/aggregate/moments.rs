@@ -246,6 +246,7 @@ impl Moments for BinaryMoments {
 pub trait Statistic: Clone + Debug + Send + Sync + 'static {
     const NAME: &'static str;
     const USAGE: &'static str;
+    const GIVES: &'static str;
     const ALIASES: &'static [&'static str] = &[];
     type Moments: Moments;
 
@@ -268,6 +269,10 @@ impl<S: Statistic> Aggregate for Statistical<S> {
 
     fn usage(&self) -> &'static str {
         S::USAGE
+    }
+
+    fn gives(&self) -> &'static str {
+        S::GIVES
     }
 
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {

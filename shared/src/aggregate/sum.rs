@@ -26,6 +26,11 @@ impl Aggregate for Sum {
         "sum(x)"
     }
 
+    fn gives(&self) -> &'static str {
+        "the sum: BIGINT, DECIMAL with 10 digits more, or DOUBLE; never wraps: beyond the type the read fails, and a sum that \
+         comes back is right again"
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         coerce_number("sum", args)
     }

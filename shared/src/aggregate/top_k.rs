@@ -36,6 +36,10 @@ impl Aggregate for TopK {
         USAGE
     }
 
+    fn gives(&self) -> &'static str {
+        "the k most frequent values with their counts, exact up to cap different values, beyond it NULL"
+    }
+
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {
         let [x, k, cap] = args else { return Err(format!("{USAGE} takes three arguments")) };
         let whole = |name, data_type| parameter::coerce_whole(USAGE, name, data_type);

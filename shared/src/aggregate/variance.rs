@@ -25,6 +25,7 @@ pub struct VarPop;
 impl Statistic for VarPop {
     const NAME: &'static str = "var_pop";
     const USAGE: &'static str = "var_pop(x)";
+    const GIVES: &'static str = "population variance";
     const ALIASES: &'static [&'static str] = &["var_population"];
     type Moments = UnaryMoments;
 
@@ -39,6 +40,7 @@ pub struct VarSamp;
 impl Statistic for VarSamp {
     const NAME: &'static str = "var_samp";
     const USAGE: &'static str = "var_samp(x)";
+    const GIVES: &'static str = "sample variance; NULL for one value";
     const ALIASES: &'static [&'static str] = &["var", "var_sample"];
     type Moments = UnaryMoments;
 
@@ -53,6 +55,7 @@ pub struct StddevPop;
 impl Statistic for StddevPop {
     const NAME: &'static str = "stddev_pop";
     const USAGE: &'static str = "stddev_pop(x)";
+    const GIVES: &'static str = "population standard deviation";
     type Moments = UnaryMoments;
 
     fn of(moments: &UnaryMoments) -> Option<f64> {
@@ -66,6 +69,7 @@ pub struct StddevSamp;
 impl Statistic for StddevSamp {
     const NAME: &'static str = "stddev_samp";
     const USAGE: &'static str = "stddev_samp(x)";
+    const GIVES: &'static str = "sample standard deviation; NULL for one value";
     const ALIASES: &'static [&'static str] = &["stddev"];
     type Moments = UnaryMoments;
 
