@@ -6,11 +6,14 @@ use arrow::array::{ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array, Float
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
 use datafusion::common::ScalarValue;
 
+use super::codec::{Reader, StateError};
 use super::integer_sums::Narrow;
 use super::sum::coerce_number;
 use super::total::{IntegerMeans, Mean};
 use super::wide::{WideInt, fits_decimal};
-use super::{Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection, add_each, each_row};
+use super::{
+    Aggregate, BoundAggregate, DoubleSum, EqualityClass, FinishError, Kernel, Selection, State, add_each, each_row,
+};
 
 /// Mean of the values, NULL if there is none. `DECIMAL(p,s)` gives
 /// `DECIMAL(min(38, p + 4), min(38, s + 4))` rounded half away from zero, other numbers give DOUBLE: of
@@ -185,6 +188,10 @@ impl Kernel for AvgDouble {
             add_each(states, values, groups, |mean| &mut mean.sum);
             each_row(groups, groups, |_, group| states[group].count += 1);
         });
+    }
+
+    fn merge_encoded(&self, states: &mut Self::Column, group: usize, bytes: &mut Reader<'_>) -> Result<(), StateError> {
+        states[group].merge_encoded(bytes)
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {

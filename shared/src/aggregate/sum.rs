@@ -7,10 +7,11 @@ use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Array
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
 use datafusion::common::ScalarValue;
 
+use super::codec::{Reader, StateError};
 use super::integer_sums::Narrow;
 use super::total::{DoubleTotal, IntegerTotals, Total};
 use super::wide::{WideInt, fits_decimal};
-use super::{Aggregate, BoundAggregate, EqualityClass, FinishError, Kernel, Selection, add_each};
+use super::{Aggregate, BoundAggregate, EqualityClass, FinishError, Kernel, Selection, State, add_each};
 
 /// Sum of the values, NULL if there is none. Integers give BIGINT, `DECIMAL(p,s)` gives
 /// `DECIMAL(min(38, p + 10), s)`, FLOAT and DOUBLE give DOUBLE.
@@ -164,6 +165,10 @@ impl Kernel for SumDouble {
     fn lift(&self, states: &mut Self::Column, args: &[ArrayRef], rows: Selection<'_>) {
         let values = args[0].as_primitive::<Float64Type>();
         rows.for_each_run([values], |[values], groups| add_each(states, values, groups, |state| &mut state.0));
+    }
+
+    fn merge_encoded(&self, states: &mut Self::Column, group: usize, bytes: &mut Reader<'_>) -> Result<(), StateError> {
+        states[group].merge_encoded(bytes)
     }
 
     fn finish(&self, states: &Self::Column) -> Result<ArrayRef, FinishError> {

@@ -16,6 +16,12 @@ pub trait Addable: Clone + Debug + Default + Send + Sync + 'static {
     fn put(&self, out: &mut Vec<u8>);
     fn read(bytes: &mut Reader<'_>) -> Result<Self, StateError>;
 
+    /// Adds what [`Addable::put`] wrote.
+    fn plus_encoded(&mut self, bytes: &mut Reader<'_>) -> Result<(), StateError> {
+        self.plus(&Self::read(bytes)?);
+        Ok(())
+    }
+
     fn heap_size(&self) -> usize {
         0
     }
@@ -47,6 +53,10 @@ impl Addable for DoubleSum {
 
     fn read(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
         Self::decode(bytes)
+    }
+
+    fn plus_encoded(&mut self, bytes: &mut Reader<'_>) -> Result<(), StateError> {
+        self.merge_encoded(bytes)
     }
 
     fn heap_size(&self) -> usize {
@@ -102,8 +112,13 @@ impl State for DoubleTotal {
     }
 
     fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
-        let sum = if bytes.flag()? { DoubleSum::decode(bytes)? } else { DoubleSum::default() };
-        Ok(Self(sum))
+        let mut total = Self::default();
+        total.merge_encoded(bytes)?;
+        Ok(total)
+    }
+
+    fn merge_encoded(&mut self, bytes: &mut Reader<'_>) -> Result<(), StateError> {
+        if bytes.flag()? { self.0.merge_encoded(bytes) } else { Ok(()) }
     }
 
     fn heap_size(&self) -> usize {
@@ -132,9 +147,15 @@ impl<S: Addable> State for Mean<S> {
     }
 
     fn decode(bytes: &mut Reader<'_>) -> Result<Self, StateError> {
+        let mut mean = Self::default();
+        mean.merge_encoded(bytes)?;
+        Ok(mean)
+    }
+
+    fn merge_encoded(&mut self, bytes: &mut Reader<'_>) -> Result<(), StateError> {
         let count = bytes.u64()?;
-        let sum = if count > 0 { S::read(bytes)? } else { S::default() };
-        Ok(Self { sum, count })
+        self.count = self.count.saturating_add(count);
+        if count > 0 { self.sum.plus_encoded(bytes) } else { Ok(()) }
     }
 
     fn heap_size(&self) -> usize {
