@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::project::{Column, Reference};
-use anabranch_shared::reference::{MAX_ROWS, ReferenceTable};
+use anabranch_shared::project::Reference;
+use anabranch_shared::reference::{MAX_ROWS, ReferenceError, ReferenceTable, no_column, typed_rows};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::Column;
+use datafusion::logical_expr::Expr;
 
-use crate::archive::declared;
 use crate::session::{Limits, session};
 use crate::{Error, Result, delta};
 
@@ -22,11 +23,19 @@ pub async fn read_reference(folder: &Path, reference: &Reference) -> Result<Refe
     let table = delta::open(folder).await?.ok_or_else(missing)?;
     let session = session(&Limits::default())?;
     let provider = table.table_provider().with_session(Arc::new(session.state())).build().await?;
-    let schema: SchemaRef = Arc::new(Schema::new(reference.columns.iter().map(Column::field).collect::<Vec<_>>()));
+    let invalid = |cause| ReferenceError::Invalid { name: reference.name.clone(), cause };
+    let found = provider.schema();
+    if let Some(missing) = reference.columns.iter().find(|column| found.index_of(&column.name).is_err()) {
+        let names: Vec<&str> = found.fields().iter().map(|field| field.name().as_str()).collect();
+        return Err(invalid(no_column(&missing.name, &names)).into());
+    }
+    let names = reference.columns.iter().map(|column| &column.name);
+    let columns: Vec<Expr> = names.map(|name| Expr::Column(Column::new_unqualified(name))).collect();
     // One more than there may be is enough to be refused.
-    let rows = declared(&session, Arc::new(provider), &schema)?.limit(0, Some(MAX_ROWS + 1))?;
+    let rows = session.read_table(Arc::new(provider))?.select(columns)?.limit(0, Some(MAX_ROWS + 1))?;
+    let planned = Arc::new(rows.schema().as_arrow().clone());
     let batches = rows.collect().await?;
-    let stored = batches.first().map_or_else(|| schema.clone(), |batch| batch.schema());
-    let rows = concat_batches(&stored, &batches)?;
+    let rows = concat_batches(&batches.first().map_or(planned, |batch| batch.schema()), &batches)?;
+    let rows = typed_rows(&rows, &reference.columns).map_err(invalid)?;
     Ok(ReferenceTable::new(reference, rows, table.version())?)
 }

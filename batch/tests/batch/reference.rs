@@ -56,6 +56,21 @@ async fn a_delta_table_is_read_at_its_newest_version() {
 }
 
 #[tokio::test]
+async fn what_does_not_fit_the_declaration_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("groups");
+    write(&path, &["1", "2.5"]).await;
+    let mut reference = reference();
+    reference.columns[0] = Column::parse("h", "SMALLINT NOT NULL").unwrap();
+    let error = read_reference(&path, &reference).await.unwrap_err().to_string();
+    assert!(error.contains("there is no column 'h'; the file's columns are label, more, g"), "{error}");
+    reference.columns[0] = Column::parse("g", "BOOLEAN NOT NULL").unwrap();
+    reference.columns[1] = Column::parse("label", "INT").unwrap();
+    let error = read_reference(&path, &reference).await.unwrap_err().to_string();
+    assert!(error.contains("column 'label'") && error.contains("2.5"), "{error}");
+}
+
+#[tokio::test]
 async fn the_second_engine_agrees_on_joins() {
     let world = World::with_events(0..3000).await;
     world.archive().await;

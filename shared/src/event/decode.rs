@@ -1,25 +1,32 @@
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
 use arrow::array::{
-    Array, ArrayRef, AsArray, Date32Array, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-    UInt32Array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Date32Array, Decimal128Array, PrimitiveArray, RecordBatch,
+    StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema, SchemaRef,
+    TimestampMicrosecondType,
+};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use arrow::json::reader::Decoder as JsonDecoder;
 
-use super::{Decoded, is_timestamp, parse_decimal, parse_event_date, parse_event_timestamp};
+use super::{
+    Decoded, is_timestamp, parse_decimal, parse_event_date, parse_event_timestamp, parse_float, parse_integer,
+};
 use crate::log::Chunk;
 use crate::project::{Column, ColumnType, Source};
 use crate::view::event_schema;
 
 /// Turns JSON events into columns.
 ///
-/// Decimals, dates and timestamps are read as text first and parsed here, so that an amount is
-/// exact and a bare number is taken for a time only where the column is declared as one. Whether an event decodes depends on the event
+/// Numbers, dates and timestamps are read as text first and parsed here, so that an amount is exact,
+/// nothing of a number is cut off, and a bare number is taken for a time only where the column is declared
+/// as one. Whether an event decodes depends on the event
 /// alone and not on its neighbours: a chunk with a bad event is halved until the bad one is alone.
 #[derive(Clone, Debug)]
 pub struct Decoder {
@@ -173,22 +180,44 @@ impl Decoder {
         array: &ArrayRef,
         reject: &mut dyn FnMut(usize, String),
     ) -> Result<ArrayRef, ArrowError> {
+        let (texts, name) = (array.as_string_opt(), column.kind.name());
+        let Some(texts) = texts else { return Ok(array.clone()) };
         Ok(match column.kind {
+            ColumnType::TinyInt => integers::<Int8Type>(texts, name, reject),
+            ColumnType::SmallInt => integers::<Int16Type>(texts, name, reject),
+            ColumnType::Int => integers::<Int32Type>(texts, name, reject),
+            ColumnType::BigInt => integers::<Int64Type>(texts, name, reject),
+            ColumnType::Float => floats::<Float32Type>(texts, name, reject),
+            ColumnType::Double => floats::<Float64Type>(texts, name, reject),
             ColumnType::Decimal { precision, scale } => {
-                let parsed = each(array.as_string(), reject, |text| parse_decimal(text, precision, scale));
+                let parsed = each(texts, reject, |text| parse_decimal(text, precision, scale));
                 Arc::new(parsed.into_iter().collect::<Decimal128Array>().with_precision_and_scale(precision, scale)?)
             }
             ColumnType::Timestamp => {
                 let parse = |text: &str| parse_event_timestamp(text, column.format, column.digits, &self.utc);
-                let parsed = each(array.as_string(), reject, parse);
+                let parsed = each(texts, reject, parse);
                 Arc::new(parsed.into_iter().collect::<TimestampMicrosecondArray>())
             }
-            ColumnType::Date => {
-                Arc::new(each(array.as_string(), reject, parse_event_date).into_iter().collect::<Date32Array>())
-            }
-            _ => array.clone(),
+            ColumnType::Date => Arc::new(each(texts, reject, parse_event_date).into_iter().collect::<Date32Array>()),
+            ColumnType::Boolean | ColumnType::Varchar => array.clone(),
         })
     }
+}
+
+fn integers<T: ArrowPrimitiveType>(texts: &StringArray, name: &str, reject: &mut dyn FnMut(usize, String)) -> ArrayRef
+where
+    T::Native: TryFrom<i128> + FromStr,
+{
+    let parsed = each(texts, reject, |text| parse_integer::<T::Native>(text, name));
+    Arc::new(parsed.into_iter().collect::<PrimitiveArray<T>>())
+}
+
+fn floats<T: ArrowPrimitiveType>(texts: &StringArray, name: &str, reject: &mut dyn FnMut(usize, String)) -> ArrayRef
+where
+    T::Native: Into<f64> + FromStr,
+{
+    let parsed = each(texts, reject, |text| parse_float::<T::Native>(text, name));
+    Arc::new(parsed.into_iter().collect::<PrimitiveArray<T>>())
 }
 
 /// The log's times in microseconds. A log that carries its producers' clocks may carry anything.
@@ -205,8 +234,8 @@ fn ingestion_times(timestamps_ms: &[i64], reject: &mut dyn FnMut(usize, String))
 
 fn text_type(kind: ColumnType) -> DataType {
     match kind {
-        ColumnType::Decimal { .. } | ColumnType::Timestamp | ColumnType::Date => DataType::Utf8,
-        other => other.data_type(),
+        ColumnType::Boolean => DataType::Boolean,
+        _ => DataType::Utf8,
     }
 }
 
@@ -276,7 +305,7 @@ mod tests {
         assert_eq!(decoded.event_times, [Some(1_317_918_000_000_000)]);
     }
 
-    const BAD: [&str; 14] = [
+    const BAD: [&str; 17] = [
         "",
         "{",
         "}",
@@ -289,6 +318,9 @@ mod tests {
         r#"{"ts":"2011-10-06T16:20:00Z"}"#,
         r#"{"user":"a","ts":1317918000}"#,
         r#"{"user":"a","ts":"2011-10-06","n":3000000000}"#,
+        r#"{"user":"a","ts":"2011-10-06","n":1.5}"#,
+        r#"{"user":"a","ts":"2011-10-06","n":true}"#,
+        r#"{"user":"a","ts":"2011-10-06","n":""}"#,
         r#"{"user":"a","ts":"2011-10-06","price":1.005}"#,
         r#"{"user":{"x":1},"ts":"2011-10-06"}"#,
     ];

@@ -18,7 +18,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
 pub use decode::Decoder;
-pub use number::parse_decimal;
+pub use number::{parse_decimal, parse_float, parse_integer};
 pub use time::{
     MAX_TIMESTAMP_US, MIN_TIMESTAMP_US, is_timestamp, parse_date, parse_event_date, parse_event_timestamp,
     parse_timestamp,

@@ -136,6 +136,23 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
+    /// Its name in SQL, without precision and scale.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "BOOLEAN",
+            Self::TinyInt => "TINYINT",
+            Self::SmallInt => "SMALLINT",
+            Self::Int => "INT",
+            Self::BigInt => "BIGINT",
+            Self::Float => "FLOAT",
+            Self::Double => "DOUBLE",
+            Self::Decimal { .. } => "DECIMAL",
+            Self::Varchar => "VARCHAR",
+            Self::Date => "DATE",
+            Self::Timestamp => "TIMESTAMP",
+        }
+    }
+
     /// The Arrow type that holds it.
     pub fn data_type(self) -> DataType {
         match self {

@@ -6,11 +6,13 @@
 
 mod lookup;
 mod table;
+mod typed;
 
 use std::sync::Arc;
 
 pub use lookup::{column_lookup, is_comparable, match_lookup};
 pub use table::{MAX_BYTES, MAX_ROWS, ReferenceTable};
+pub use typed::{no_column, typed_rows};
 
 use crate::project::ReferencePin;
 

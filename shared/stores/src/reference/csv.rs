@@ -6,7 +6,7 @@ use anabranch_shared::event::Decoder;
 use anabranch_shared::log::Chunk;
 use anabranch_shared::position::{Offset, Partition};
 use anabranch_shared::project::{Column, ColumnType, Place, ProjectError, Reference, Source};
-use anabranch_shared::reference::ReferenceTable;
+use anabranch_shared::reference::{ReferenceTable, no_column};
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;
@@ -48,13 +48,7 @@ fn check_header(reference: &Reference, header: &Schema) -> Result<(), String> {
     for column in &reference.columns {
         match names.iter().filter(|name| **name == column.name).count() {
             1 => {}
-            0 => {
-                return Err(format!(
-                    "there is no column '{}'; the file's columns are {}",
-                    column.name,
-                    names.join(", ")
-                ));
-            }
+            0 => return Err(no_column(&column.name, &names)),
             _ => return Err(format!("two columns are named '{}'", column.name)),
         }
     }

@@ -1,12 +1,10 @@
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::Arc;
 
 use anabranch_shared::project::{Column, Place, ProjectError, Reference, ReferenceFormat};
-use anabranch_shared::reference::{MAX_BYTES, MAX_ROWS, ReferenceTable};
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options, concat_batches};
-use arrow::datatypes::Schema;
+use anabranch_shared::reference::{MAX_BYTES, MAX_ROWS, ReferenceTable, typed_rows};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::csv_table;
@@ -40,7 +38,7 @@ fn read_text(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| error.to_string())
 }
 
-/// The rows of a Parquet file, whose columns of these names are cast to the declared types.
+/// The rows of a Parquet file: its columns of these names, with the declared types.
 pub(super) fn read_parquet(path: &Path, columns: &[Column]) -> Result<RecordBatch, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| error.to_string())?;
@@ -51,21 +49,5 @@ pub(super) fn read_parquet(path: &Path, columns: &[Column]) -> Result<RecordBatc
     let schema = builder.schema().clone();
     let batches = builder.build().map_err(|error| error.to_string())?;
     let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-    declared(&concat_batches(&schema, &batches).map_err(|error| error.to_string())?, columns)
-}
-
-fn declared(rows: &RecordBatch, columns: &[Column]) -> Result<RecordBatch, String> {
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
-    let column = |column: &Column| -> Result<ArrayRef, String> {
-        let missing = || {
-            let names: Vec<&str> = rows.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
-            format!("there is no column '{}'; the file's columns are {}", column.name, names.join(", "))
-        };
-        let values = rows.column_by_name(&column.name).ok_or_else(missing)?;
-        cast_with_options(values, &column.kind.data_type(), &strict)
-            .map_err(|error| format!("column '{}': {error}", column.name))
-    };
-    let arrays = columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
-    let schema = Schema::new(columns.iter().map(Column::field).collect::<Vec<_>>());
-    RecordBatch::try_new(Arc::new(schema), arrays).map_err(|error| error.to_string())
+    typed_rows(&concat_batches(&schema, &batches).map_err(|error| error.to_string())?, columns)
 }
