@@ -335,6 +335,10 @@ mod tests {
         }
     }
 
+    const OF_EVERY_TYPE: &str = r#"{"c0":"a\u00e4","c1":true,"c2":-128,"c3":32767,"c4":1e3,"c5":-9223372036854775808,"c6":0.5,"c7":1.5e-300,"c8":"-12345678.90","c9":"2024-02-29","c10":1719822896789.5,"ts":"2011-10-06T16:20:00.123456Z"}"#;
+    /// What numbers, times and objects are written with.
+    const WRITTEN: &[u8] = b"0123456789.eE+-\":,{}[]tfnTZ \\u";
+
     proptest! {
         #[test]
         fn the_chunking_changes_nothing(
@@ -348,6 +352,30 @@ mod tests {
             let joined = arrow::compute::concat_batches(&whole.events.schema(), parts.iter().map(|p| &p.events)).unwrap();
             prop_assert_eq!(&whole.events, &joined);
             prop_assert_eq!(whole.reasons.len(), parts[0].reasons.len() + parts[1].reasons.len());
+        }
+
+        /// Near enough to an event that its values are reached.
+        #[test]
+        fn a_damaged_event_is_an_event_or_a_rejection(
+            damages in prop::collection::vec((any::<prop::sample::Index>(), 0..WRITTEN.len() + 1, any::<u8>()), 0..6),
+        ) {
+            let mut payload = OF_EVERY_TYPE.as_bytes().to_vec();
+            for (at, pick, byte) in damages {
+                let at = at.index(payload.len());
+                payload[at] = WRITTEN.get(pick).copied().unwrap_or(byte);
+            }
+            let types = [
+                "VARCHAR", "BOOLEAN", "TINYINT", "SMALLINT", "INT", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL(10,2)", "DATE",
+                "TIMESTAMP FORMAT 'epoch_millis'",
+            ];
+            let mut source = source();
+            let columns = types.iter().enumerate().map(|(i, kind)| Column::parse(&format!("c{i}"), kind).unwrap());
+            source.columns = columns.chain([Column::parse("ts", "TIMESTAMP NOT NULL").unwrap()]).collect();
+            let mut chunk = Chunk::empty(Partition(0), Offset(0));
+            [&payload, OF_EVERY_TYPE.as_bytes()].iter().for_each(|payload| chunk.push(0, 0, payload));
+            let decoded = Decoder::new(&source).decode(&chunk).unwrap();
+            prop_assert!(decoded.event_times[1].is_some() && decoded.reasons.iter().all(|(row, _)| *row == 0));
+            prop_assert_eq!(decoded.event_times[0].is_none(), decoded.reasons.len() == 1);
         }
 
         #[test]
