@@ -65,6 +65,30 @@ async fn filters_give_what_they_would_without_being_pushed_down() {
 }
 
 #[tokio::test]
+async fn aggregates_and_window_functions_keep_what_is_theirs() {
+    let world = world().await;
+    let cases = [
+        ("count(*) FILTER (WHERE spent > 6)", json!(2)),
+        ("count(DISTINCT user_id)", json!(3)),
+        ("array_agg(user_id ORDER BY spent DESC)", json!(["eve", "bob", "ada", "ada"])),
+        ("first_value(user_id ORDER BY spent)", json!("ada")),
+        ("percentile_cont(0.5) WITHIN GROUP (ORDER BY CAST(spent AS DOUBLE))", json!(6.025)),
+        ("mean(CAST(spent AS DOUBLE)) FILTER (WHERE user_id <> 'eve') > 4", json!(true)),
+    ];
+    for (value, expected) in cases {
+        assert_eq!(
+            rows(&world, &format!("SELECT {value} AS v FROM spend")).await,
+            json!([{ "v": expected }]),
+            "{value}"
+        );
+    }
+    let ranked = "SELECT user_id FROM spend QUALIFY row_number() OVER (ORDER BY spent DESC) <= 2 ORDER BY spent";
+    assert_eq!(rows(&world, ranked).await, json!([{ "user_id": "bob" }, { "user_id": "eve" }]));
+    let lag = "SELECT lag(user_id) IGNORE NULLS OVER (ORDER BY spent) AS v FROM spend ORDER BY spent DESC LIMIT 1";
+    assert_eq!(rows(&world, lag).await, json!([{ "v": "bob" }]));
+}
+
+#[tokio::test]
 async fn nothing_but_one_select_over_views_is_allowed() {
     let world = world().await;
     std::fs::write(world.root.join("secret.csv"), "a\n1\n").unwrap();
