@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Float64Type, Schema};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 
@@ -49,12 +49,26 @@ fn strictly(values: &dyn Array, to: &DataType) -> Result<ArrayRef, ArrowError> {
 /// The first row whose number or time does not come back from the other type.
 fn cut_off(values: &ArrayRef, typed: &ArrayRef) -> Result<Option<usize>, ArrowError> {
     let (from, to) = (values.data_type(), typed.data_type());
-    let can_lose =
-        (from.is_numeric() && to.is_numeric() && !to.is_floating()) || (from.is_temporal() && to.is_temporal());
-    if from == to || !can_lose {
-        return Ok(None);
+    let values = match from {
+        // A zone says how a time is shown, not which it is.
+        DataType::Timestamp(unit, Some(_)) => strictly(values, &DataType::Timestamp(*unit, None))?,
+        _ => values.clone(),
+    };
+    let changed = |typed: &dyn Array, values: &dyn Array| -> Result<Option<usize>, ArrowError> {
+        let back = strictly(typed, values.data_type())?;
+        Ok(distinct(&back, &values)?.values().set_indices().next())
+    };
+    match (from.is_numeric() && to.is_numeric(), from.is_temporal() && to.is_temporal()) {
+        // The nearest one is meant, but none is infinite that was not.
+        (true, _) if to.is_floating() => changed(&is_infinite(typed)?, &is_infinite(&values)?),
+        (true, _) | (_, true) => changed(typed, &values),
+        _ => Ok(None),
     }
-    Ok(distinct(&strictly(typed, from)?, values)?.values().set_indices().next())
+}
+
+fn is_infinite(numbers: &dyn Array) -> Result<BooleanArray, ArrowError> {
+    let numbers = strictly(numbers, &DataType::Float64)?;
+    Ok(numbers.as_primitive::<Float64Type>().iter().map(|number| number.map(f64::is_infinite)).collect())
 }
 
 #[cfg(test)]
@@ -75,13 +89,16 @@ mod tests {
         assert!(typed(doubles(1.5), "INT").unwrap_err().contains("column 'c', row 3: 1.5"));
         assert!(typed(doubles(3e9), "INT").is_err() && typed(doubles(f64::NAN), "INT").is_err());
         assert!(typed(doubles(4.15), "DECIMAL(10,2)").is_ok() && typed(doubles(1.005), "DECIMAL(10,2)").is_err());
-        assert!(typed(doubles(0.1), "FLOAT").is_ok());
+        assert!(typed(doubles(0.1), "FLOAT").is_ok() && typed(doubles(f64::INFINITY), "FLOAT").is_ok());
+        assert!(typed(doubles(1e39), "FLOAT").is_err());
         let amounts = |units| Arc::new(Decimal128Array::from(vec![units]).with_precision_and_scale(10, 4).unwrap());
         assert!(typed(amounts(12_300), "DECIMAL(10,2)").is_ok() && typed(amounts(12_345), "DECIMAL(10,2)").is_err());
         let times = |ns| Arc::new(TimestampNanosecondArray::from(vec![ns])) as ArrayRef;
         assert!(typed(times(1_000), "TIMESTAMP").is_ok() && typed(times(1_001), "TIMESTAMP").is_err());
         assert!(typed(times(1_001), "TIMESTAMP(6)").is_ok());
         assert!(typed(times(86_400_000_000_000), "DATE").is_ok() && typed(times(1_000), "DATE").is_err());
+        let berlin = Arc::new(TimestampMicrosecondArray::from(vec![0]).with_timezone("Europe/Berlin"));
+        assert_eq!(typed(berlin, "TIMESTAMP").unwrap().as_ref(), &TimestampMicrosecondArray::from(vec![0]));
         let texts = Arc::new(StringArray::from(vec!["1.50", "-2"]));
         assert!(typed(texts.clone(), "DECIMAL(10,2)").is_ok() && typed(texts, "BOOLEAN").is_err());
     }
