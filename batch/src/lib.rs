@@ -2,6 +2,7 @@
 //!
 //! - [`archive`] copies the log into one Delta table per source, judged and written exactly once;
 //! - [`recompute`] computes `state(view, cut)` from it with DataFusion, in full or incrementally;
+//! - `evaluate` runs a view's expressions in it, the same ones as the streaming fold;
 //! - [`view_table`] writes batch views, for replay as well;
 //! - [`publish`] makes them generations of the catalog, and is the nightly run;
 //! - [`reference`] reads reference tables that are Delta tables;
@@ -14,6 +15,7 @@
 pub mod archive;
 mod delta;
 mod error;
+mod evaluate;
 pub mod oracle;
 pub mod publish;
 pub mod recompute;
@@ -25,6 +27,7 @@ pub mod view_table;
 
 pub use archive::{Archive, ArchiveRun, ArchiveSnapshot, archive_to_end, follow};
 pub use error::{Error, Result};
+pub use evaluate::{FailedEvaluations, evaluated};
 pub use oracle::{Difference, Oracle};
 pub use publish::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run};
 pub use reference::read_reference;

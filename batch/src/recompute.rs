@@ -12,7 +12,7 @@ use anabranch_shared::archive::{OFFSET, PARTITION, VERDICT};
 use anabranch_shared::catalog::{GenerationRecord, Road};
 use anabranch_shared::event::Verdict;
 use anabranch_shared::position::{Cut, Offset, Partition};
-use anabranch_shared::view::{PANE_COLUMN, ViewPlan, state_column};
+use anabranch_shared::view::{PANE_COLUMN, ViewPlan, argument_column, filter_column, key_column, state_column};
 use datafusion::common::Column;
 use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::expr::AggregateFunction;
@@ -21,6 +21,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{DataFrame, SessionContext};
 
 use crate::archive::ArchiveSnapshot;
+use crate::evaluate::{FailedEvaluations, evaluated};
 use crate::publish::GenerationDraft;
 use crate::session::{Limits, session, spilled_bytes};
 use crate::view_table::{scan_view, write_view};
@@ -153,14 +154,13 @@ pub(crate) async fn applied(snapshot: &ArchiveSnapshot, session: &SessionContext
 
 /// Events to states, one row a group, with the columns of the batch view.
 fn lifted(plan: &ViewPlan, events: DataFrame) -> Result<DataFrame> {
-    let events = match &plan.filter {
-        Some(filter) => events.filter(filter.clone())?,
-        None => events,
-    };
-    let keys = plan.keys.iter().map(|key| key.expr.clone().alias(&key.name));
-    let pane = plan.window.iter().map(|window| window.expr.clone().alias(PANE_COLUMN));
+    let events = evaluated(plan, events, &[], &FailedEvaluations::default())?;
+    let keys = plan.keys.iter().enumerate().map(|(i, key)| column(&key_column(i)).alias(&key.name));
+    let pane = plan.window.iter().map(|_| column(PANE_COLUMN));
     let lifts = plan.states.iter().enumerate().map(|(i, states)| {
-        call(lift_function(states.bound.clone()), states.args.clone(), states.filter.clone()).alias(state_column(i))
+        let args = (0..states.args.len()).map(|arg| column(&argument_column(i, arg))).collect();
+        let filter = states.filter.as_ref().map(|_| column(&filter_column(i)));
+        call(lift_function(states.bound.clone()), args, filter).alias(state_column(i))
     });
     aggregated(events, keys.chain(pane).collect(), lifts.collect())
 }
@@ -221,6 +221,6 @@ fn call(function: AggregateUDF, args: Vec<Expr>, filter: Option<Expr>) -> Expr {
 }
 
 /// A column by its exact name.
-fn column(name: &str) -> Expr {
+pub(crate) fn column(name: &str) -> Expr {
     Expr::Column(Column::new_unqualified(name))
 }

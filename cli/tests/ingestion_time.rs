@@ -87,7 +87,7 @@ impl World {
             while point.next < end {
                 for chunk in reader.poll(5, Duration::from_secs(1)).unwrap() {
                     let judged = JudgedEvents::of_chunk(self.source(), &decoder, &chunk, point).unwrap();
-                    groups.lift(&self.plan.lift(&judged.applied().unwrap()).unwrap());
+                    groups.lift_events(&self.plan, &judged.applied().unwrap()).unwrap();
                     point = judged.point;
                 }
             }

@@ -35,12 +35,13 @@ impl Fold {
 
     /// Folds in events that passed the source's checks.
     pub fn lift(&mut self, events: &RecordBatch) -> PlanResult<()> {
-        let lifted = self.plan.lift(events)?;
-        let groups = self.groups.lift(&lifted);
-        self.is_changed.resize(self.groups.len(), false);
-        for group in groups {
-            if !std::mem::replace(&mut self.is_changed[group], true) {
-                self.changed.push(group);
+        for lifted in self.plan.lift(events)? {
+            let groups = self.groups.lift(&lifted);
+            self.is_changed.resize(self.groups.len(), false);
+            for group in groups {
+                if !std::mem::replace(&mut self.is_changed[group], true) {
+                    self.changed.push(group);
+                }
             }
         }
         Ok(())
@@ -150,7 +151,7 @@ mod tests {
                 }
             }
             let mut whole = Groups::new(&plan);
-            whole.lift(&plan.lift(&batch(&plan, &events)).unwrap());
+            whole.lift_events(&plan, &batch(&plan, &events)).unwrap();
             let expected: HashMap<_, _> = whole.rows().into_iter().map(|r| ((r.pane, r.key), r.states)).collect();
             prop_assert_eq!(store, expected);
         }

@@ -1,6 +1,7 @@
 //! Groups with their states: the table that the fold and the merge share.
 
 use arrow::array::{AsArray, RecordBatch};
+use datafusion::common::Result as PlanResult;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -101,6 +102,15 @@ impl Groups {
             column.lift(args, &groups, filter.as_ref());
         }
         groups
+    }
+
+    /// Evaluates the view's per-event part on events that have passed the source's checks, and folds
+    /// them in.
+    pub fn lift_events(&mut self, plan: &ViewPlan, events: &RecordBatch) -> PlanResult<()> {
+        for lifted in plan.lift(events)? {
+            self.lift(&lifted);
+        }
+        Ok(())
     }
 
     /// Merges an encoded row into its group.

@@ -6,6 +6,7 @@
 //!
 //! - [`aggregate`]: lift / merge / finish with canonical encodings;
 //! - [`view`]: a SELECT taken apart into its per-event part, its aggregates and its SELECT list;
+//! - [`expression`]: how the SQL of all of them is evaluated;
 //! - [`reference`]: the tables that a view looks up, by key and pinned by their contents;
 //! - [`event`]: decoding and the verdict on every event, lateness among them;
 //! - [`groups`], [`fold`], [`merge`]: states by group; kept up to date; merged from both sides;
@@ -20,6 +21,7 @@ pub mod archive;
 pub mod batch_view;
 pub mod catalog;
 pub mod event;
+pub mod expression;
 pub mod fold;
 pub mod groups;
 pub mod key;

@@ -61,14 +61,12 @@ impl Replay {
     }
 
     fn fold(&mut self, events: &RecordBatch, partition: Partition) -> Result<(), SpeedError> {
-        let lifted = self.plan.lift(events).map_err(|error| SpeedError::Evaluate {
+        self.groups.lift_events(&self.plan, events).map_err(|error| SpeedError::Evaluate {
             view: self.plan.definition.source.name.clone(),
             partition,
             offset: self.cut.next(partition),
             error,
-        })?;
-        self.groups.lift(&lifted);
-        Ok(())
+        })
     }
 
     async fn archived(&mut self, history: &dyn History, partition: Partition) -> Result<(), SpeedError> {

@@ -1,6 +1,6 @@
 //! How Polars computes each aggregate.
 
-use anabranch_shared::view::{AggregateColumn, ViewPlan};
+use anabranch_shared::view::ViewPlan;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
@@ -9,6 +9,7 @@ use polars::prelude::{DataType as PolarsType, Expr as PolarsExpr, NULL, SortMult
 
 use super::column::{exact, unrank};
 use super::{Exact, TOLERANCE, Value};
+use crate::recompute::column;
 use crate::{Error, Result};
 
 /// What to ask Polars for, and how to finish it.
@@ -93,12 +94,13 @@ impl Recipe {
         self.index
     }
 
-    /// The columns that it reads, for DataFusion to evaluate.
-    pub fn inputs(&self, aggregate: &AggregateColumn) -> Vec<Expr> {
-        let argument = aggregate.args[0].clone();
+    /// The columns that it reads, of those that the view's expressions give.
+    pub fn inputs(&self, plan: &ViewPlan) -> Vec<Expr> {
+        let (args, filter) = plan.argument_columns(self.index);
+        let argument = column(&args[0]);
         let argument = if let Kind::Count = self.kind { argument.is_not_null() } else { argument };
-        let more = (1..).zip(&aggregate.args[1..]).map(|(i, arg)| arg.clone().alias(self.argument(i)));
-        let filter = aggregate.filter.iter().map(|filter| filter.clone().alias(self.filter()));
+        let more = (1..).zip(&args[1..]).map(|(i, arg)| column(arg).alias(self.argument(i)));
+        let filter = filter.iter().map(|filter| column(filter).alias(self.filter()));
         std::iter::once(argument.alias(self.argument(0))).chain(more).chain(filter).collect()
     }
 

@@ -16,11 +16,10 @@ use std::collections::BTreeMap;
 
 use anabranch_shared::archive::{OFFSET, PARTITION};
 use anabranch_shared::groups::Groups;
-use anabranch_shared::view::ViewPlan;
+use anabranch_shared::view::{ViewPlan, key_column};
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
-use datafusion::common::Column;
-use datafusion::logical_expr::{Expr, cast};
+use datafusion::logical_expr::cast;
 use datafusion::prelude::DataFrame;
 use futures::TryStreamExt;
 use polars::prelude::{IntoLazy, col};
@@ -28,7 +27,8 @@ use polars::prelude::{IntoLazy, col};
 pub use compare::Difference;
 
 use crate::archive::ArchiveSnapshot;
-use crate::recompute::applied;
+use crate::evaluate::{FailedEvaluations, evaluated};
+use crate::recompute::{applied, column};
 use crate::session::{Limits, session};
 use crate::{Error, Result};
 use aggregate::Recipe;
@@ -136,21 +136,15 @@ impl Oracle {
 /// What the second engine gets to see of each event: `time`, `k0`, `k1`, ..., its place in the log
 /// where a count trigger asks for it, then the recipes' columns.
 fn projected(plan: &ViewPlan, recipes: &[Recipe], events: DataFrame) -> Result<DataFrame> {
-    let events = match &plan.filter {
-        Some(filter) => events.filter(filter.clone())?,
-        None => events,
-    };
-    let time = Expr::Column(Column::new_unqualified(&plan.definition.source.event_time));
-    let mut columns = vec![cast(time, DataType::Int64).alias(TIME)];
-    columns.extend(plan.keys.iter().enumerate().map(|(i, key)| key.expr.clone().alias(key_name(i))));
-    if plan.trigger.is_some() {
-        let place = [(PARTITION, LOG_PARTITION), (OFFSET, LOG_OFFSET)];
-        columns
-            .extend(place.map(|(column, name)| {
-                cast(Expr::Column(Column::new_unqualified(column)), DataType::Int64).alias(name)
-            }));
-    }
-    columns.extend(recipes.iter().flat_map(|recipe| recipe.inputs(&plan.aggregates[recipe.index()])));
+    let time = plan.definition.source.event_time.as_str();
+    let place: &[(&str, &str)] =
+        if plan.trigger.is_some() { &[(PARTITION, LOG_PARTITION), (OFFSET, LOG_OFFSET)] } else { &[] };
+    let carried: Vec<&str> = std::iter::once(time).chain(place.iter().map(|(column, _)| *column)).collect();
+    let events = evaluated(plan, events, &carried, &FailedEvaluations::default())?;
+    let mut columns = vec![cast(column(time), DataType::Int64).alias(TIME)];
+    columns.extend((0..plan.keys.len()).map(|i| column(&key_column(i)).alias(key_name(i))));
+    columns.extend(place.iter().map(|(name, alias)| cast(column(name), DataType::Int64).alias(*alias)));
+    columns.extend(recipes.iter().flat_map(|recipe| recipe.inputs(plan)));
     Ok(events.select(columns)?)
 }
 

@@ -157,7 +157,7 @@ impl World {
     pub async fn fold(&self, plan: &ViewPlan, max: usize) -> Vec<StateRow> {
         let mut groups = Groups::new(plan);
         for events in self.applied(max).await {
-            groups.lift(&plan.lift(&events).unwrap());
+            groups.lift_events(plan, &events).unwrap();
         }
         groups.rows()
     }

@@ -108,7 +108,7 @@ impl World {
         let (mut groups, mut cut) = (Groups::new(&plan), Cut::default());
         for (partition, events) in (0..).map(Partition).zip(batch) {
             let judged = judge(&plan, events, partition, CutPoint::default());
-            groups.lift(&plan.lift(&judged.applied().unwrap()).unwrap());
+            groups.lift_events(&plan, &judged.applied().unwrap()).unwrap();
             cut.0.insert(partition, judged.point);
         }
         let place = format!("views/{view}/{generation}");

@@ -12,7 +12,7 @@ use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, Spanned, visit_expressions_mut};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::parse::{Names, Tables, Text, normalized};
+use super::parse::{Names, Tables, Text, normalized, parser_options};
 use crate::project::{ProjectError, Source};
 use crate::reference::{ReferenceTable, column_lookup, is_comparable, match_lookup};
 
@@ -253,7 +253,7 @@ impl Scope<'_> {
     /// Comparing must not lose anything: neither digits nor the difference between types.
     fn check_types(&self, keys: &mut [ast::Expr], state: &SessionState) -> Result<(), ProjectError> {
         let names = Names { state, source: self.source };
-        let planner = SqlToRel::new(&names);
+        let planner = SqlToRel::new_with_options(&names, parser_options());
         let schema = super::input_schema(self.source);
         let schema = DFSchema::try_from_qualified_schema(TableReference::bare(self.alias.as_str()), &schema)
             .map_err(|error| self.text.planning(&error))?;

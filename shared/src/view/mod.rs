@@ -11,33 +11,34 @@ mod clauses;
 mod finish;
 mod grouping;
 mod join;
+mod literals;
 mod nearest;
 mod parse;
+mod per_event;
 mod refusal;
 #[cfg(test)]
 mod tests;
-mod total;
 mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{and_kleene, cast, filter_record_batch};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimestampMicrosecondType};
-use datafusion::common::{Column, DFSchema, DataFusionError, Result as PlanResult, ScalarValue};
+use datafusion::common::{Column, DFSchema, Result as PlanResult, ScalarValue};
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use clauses::check_clauses;
 pub use finish::FinishViewError;
+pub use literals::rewrite_literals;
+use per_event::mask;
+pub use per_event::{Evaluated, PerEvent, argument_column, filter_column, key_column};
 pub use refusal::Refusal;
-use total::total;
 pub use window::{Bounds, Calendar, Span, WINDOW_TYPE, Window, Zone};
 
 use crate::aggregate::count_trigger::CountTrigger;
@@ -45,13 +46,14 @@ use crate::aggregate::parts::{Part, Parts as AggregateParts};
 use crate::aggregate::session::Sessions;
 use crate::aggregate::{Aggregate, BoundAggregate, EqualityClass, States, registry, udaf};
 use crate::archive::{OFFSET, PARTITION};
+use crate::expression::{self, OnFailure, compile, total};
 use crate::key;
 use crate::position::Pane;
 use crate::project::{Definition, Place, ProjectError, Source};
 use crate::reference::{ReferenceStore, ReferenceTable};
 
 /// Raised when anything outside the aggregates' own encodings changes what is stored.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A view ready to run.
 #[derive(Debug)]
@@ -145,15 +147,6 @@ pub enum Role {
 }
 
 #[derive(Debug)]
-struct PerEvent {
-    filter: Option<Arc<dyn PhysicalExpr>>,
-    pane: Option<Arc<dyn PhysicalExpr>>,
-    keys: Vec<Arc<dyn PhysicalExpr>>,
-    args: Vec<Vec<Arc<dyn PhysicalExpr>>>,
-    filters: Vec<Option<Arc<dyn PhysicalExpr>>>,
-}
-
-#[derive(Debug)]
 struct OnFinished {
     schema: SchemaRef,
     having: Option<Arc<dyn PhysicalExpr>>,
@@ -176,15 +169,16 @@ struct Parts {
 
 impl Parts {
     /// Makes everything that runs per event total; the window's own arguments are literals.
-    fn total(mut self, events: &DFSchema) -> PlanResult<Self> {
-        let each = |exprs: Vec<Expr>| exprs.into_iter().map(|expr| total(expr, events)).collect::<PlanResult<Vec<_>>>();
-        self.filter = self.filter.map(|filter| total(filter, events)).transpose()?;
+    fn total(mut self, events: &DFSchema, state: &SessionState) -> PlanResult<Self> {
+        let total = |expr: Expr| total(expr, events, state);
+        self.filter = self.filter.map(total).transpose()?;
         for key in &mut self.keys {
-            key.expr = total(key.expr.clone(), events)?;
+            key.expr = total(key.expr.clone())?;
         }
         for aggregate in &mut self.aggregates {
-            aggregate.args = each(std::mem::take(&mut aggregate.args))?;
-            aggregate.filter = aggregate.filter.take().map(|filter| total(filter, events)).transpose()?;
+            let args = std::mem::take(&mut aggregate.args);
+            aggregate.args = args.into_iter().map(total).collect::<PlanResult<_>>()?;
+            aggregate.filter = aggregate.filter.take().map(total).transpose()?;
         }
         Ok(self)
     }
@@ -200,6 +194,8 @@ pub struct Lifted {
     pub args: Vec<Vec<ArrayRef>>,
     /// FILTER of each aggregate.
     pub filters: Vec<Option<BooleanArray>>,
+    /// Evaluations that had no value because something failed in them.
+    pub failed: u64,
 }
 
 /// Name of column `position` of the aggregation's result: first the GROUP BY, then the aggregates.
@@ -212,10 +208,11 @@ pub fn session() -> SessionState {
     let aggregates = registry().into_iter().map(|aggregate| Arc::new(udaf::value_function(aggregate)));
     let builder = SessionStateBuilder::new().with_default_features().with_aggregate_functions(aggregates.collect());
     let mut state = builder.build();
+    datafusion_functions_json::register_all(&mut state).expect("registering replaces");
+    expression::install(&mut state, OnFailure::Null).expect("registering replaces");
     for function in window::marker_functions() {
         state.register_udf(Arc::new(function)).expect("registering replaces");
     }
-    datafusion_functions_json::register_all(&mut state).expect("registering replaces");
     state
 }
 
@@ -266,14 +263,14 @@ impl ViewPlan {
         let schema = parts.schema.clone();
         let events = DFSchema::try_from(schema.clone())?;
         let Parts { definition, references, filter, window, trigger, mut keys, aggregates, having, .. } =
-            parts.total(&events)?;
+            parts.total(&events, state)?;
         let states = state_columns(&definition.source.event_time, &window, trigger, &aggregates);
         let per_event = PerEvent::compile(&events, state, &filter, &window, &keys, &states)?;
         let finished = finished_schema(&window, &keys, &aggregates);
         let finished_columns = DFSchema::try_from(finished.clone())?;
-        let having = having.map(|having| total(having, &finished_columns)).transpose()?;
+        let having = having.map(|having| total(having, &finished_columns, state)).transpose()?;
         for column in &mut output {
-            column.expr = total(column.expr.clone(), &finished_columns)?;
+            column.expr = total(column.expr.clone(), &finished_columns, state)?;
             column.role = role(&column.expr, &window, &keys);
             if let Role::Key(key) = column.role {
                 keys[key].name = column.name.clone();
@@ -348,37 +345,43 @@ impl ViewPlan {
         self.aggregates.iter().map(|aggregate| aggregate.bound.class()).max().unwrap_or(EqualityClass::Exact)
     }
 
-    /// Evaluates the per-event part on decoded events that have passed the source's checks.
-    pub fn lift(&self, events: &RecordBatch) -> PlanResult<Lifted> {
-        let kept;
-        let events = match &self.per_event.filter {
-            Some(filter) => {
-                kept = filter_record_batch(events, &mask(filter.as_ref(), events)?)?;
-                &kept
-            }
-            None => events,
-        };
-        let rows = events.num_rows();
-        let column = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(events)?.into_array(rows);
-        let keys: Vec<ArrayRef> = self.per_event.keys.iter().map(column).collect::<PlanResult<_>>()?;
-        let args = |args: &Vec<Arc<dyn PhysicalExpr>>| args.iter().map(column).collect::<PlanResult<_>>();
-        let filter = |filter: &Option<Arc<dyn PhysicalExpr>>| {
-            filter.as_ref().map(|filter| mask(filter.as_ref(), events)).transpose()
-        };
-        Ok(Lifted {
-            rows,
-            panes: self.panes(events)?,
-            keys: key::encode(&keys, rows)?,
-            args: self.per_event.args.iter().map(args).collect::<PlanResult<_>>()?,
-            filters: self.per_event.filters.iter().map(filter).collect::<PlanResult<_>>()?,
-        })
+    /// Names of the columns ([`PerEvent::schema`]) with the arguments of an aggregate, and of its filter.
+    pub fn argument_columns(&self, aggregate: usize) -> (Vec<String>, Option<String>) {
+        let here = &self.aggregates[aggregate];
+        let whole = self.sessions().is_some() || self.trigger.is_some();
+        if !whole {
+            let args = (0..here.args.len()).map(|arg| argument_column(aggregate, arg)).collect();
+            return (args, here.filter.as_ref().map(|_| filter_column(aggregate)));
+        }
+        // All aggregates are one state, whose columns end with theirs, each filter behind its arguments.
+        let width = |aggregate: &AggregateColumn| aggregate.args.len() + usize::from(aggregate.filter.is_some());
+        let behind: usize = self.aggregates[aggregate..].iter().map(width).sum();
+        let first = self.states[0].args.len() - behind;
+        let args = (first..first + here.args.len()).map(|arg| argument_column(0, arg)).collect();
+        (args, here.filter.as_ref().map(|_| argument_column(0, first + here.args.len())))
     }
 
-    fn panes(&self, events: &RecordBatch) -> PlanResult<Vec<i64>> {
-        let rows = events.num_rows();
-        let Some(pane) = &self.per_event.pane else { return Ok(vec![Pane::GLOBAL.0; rows]) };
-        let starts = pane.evaluate(events)?.into_array(rows)?;
-        Ok(cast(&starts, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().values().to_vec())
+    /// The compiled per-event part.
+    pub fn per_event(&self) -> &PerEvent {
+        &self.per_event
+    }
+
+    /// Evaluates the per-event part on decoded events that have passed the source's checks: all at
+    /// once, or in parts where values are large.
+    pub fn lift(&self, events: &RecordBatch) -> PlanResult<Vec<Lifted>> {
+        self.per_event.evaluate(events)?.into_iter().map(Lifted::of).collect()
+    }
+}
+
+impl Lifted {
+    fn of(evaluated: Evaluated) -> PlanResult<Self> {
+        let rows = evaluated.events.num_rows();
+        let panes = match &evaluated.panes {
+            Some(panes) => cast(panes, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().values().to_vec(),
+            None => vec![Pane::GLOBAL.0; rows],
+        };
+        let keys = key::encode(&evaluated.keys, rows)?;
+        Ok(Self { rows, panes, keys, args: evaluated.args, filters: evaluated.filters, failed: evaluated.failed })
     }
 }
 
@@ -390,29 +393,6 @@ pub fn state_column(index: usize) -> String {
     format!("_state_{index}")
 }
 
-impl PerEvent {
-    fn compile(
-        events: &DFSchema,
-        state: &SessionState,
-        filter: &Option<Expr>,
-        window: &Option<WindowColumn>,
-        keys: &[KeyColumn],
-        states: &[StateColumn],
-    ) -> PlanResult<Self> {
-        let compile = |expr: &Expr| compile(expr, events, state);
-        Ok(Self {
-            filter: filter.as_ref().map(compile).transpose()?,
-            pane: window.as_ref().map(|window| compile(&window.expr)).transpose()?,
-            keys: keys.iter().map(|key| compile(&key.expr)).collect::<PlanResult<_>>()?,
-            args: states.iter().map(|column| column.args.iter().map(compile).collect()).collect::<PlanResult<_>>()?,
-            filters: states
-                .iter()
-                .map(|column| column.filter.as_ref().map(compile).transpose())
-                .collect::<PlanResult<_>>()?,
-        })
-    }
-}
-
 impl OnFinished {
     fn compile(
         schema: SchemaRef,
@@ -421,7 +401,7 @@ impl OnFinished {
         output: &mut [OutputColumn],
     ) -> PlanResult<Self> {
         let finished = DFSchema::try_from(schema.clone())?;
-        let compile = |expr: &Expr| compile(expr, &finished, state);
+        let compile = |expr: &Expr| compile(expr, &finished, state.execution_props());
         let having = having.map(compile).transpose()?;
         let exprs: Vec<_> = output.iter().map(|column| compile(&column.expr)).collect::<PlanResult<_>>()?;
         let mut fields = Vec::new();
@@ -431,19 +411,6 @@ impl OnFinished {
         }
         Ok(Self { schema, having, output: exprs, output_schema: Arc::new(Schema::new(fields)) })
     }
-}
-
-/// Some functions, such as `coalesce`, only exist until they are simplified into others.
-fn compile(expr: &Expr, schema: &DFSchema, state: &SessionState) -> PlanResult<Arc<dyn PhysicalExpr>> {
-    state.create_physical_expr(simplified(expr.clone(), schema, state)?, schema)
-}
-
-fn simplified(expr: Expr, schema: &DFSchema, state: &SessionState) -> PlanResult<Expr> {
-    let context = SimplifyContext::builder()
-        .with_schema(Arc::new(schema.clone()))
-        .with_config_options(state.config_options().clone())
-        .build();
-    ExprSimplifier::new(context).simplify(expr)
 }
 
 fn state_columns(
@@ -511,21 +478,6 @@ fn role(expr: &Expr, window: &Option<WindowColumn>, keys: &[KeyColumn]) -> Role 
         Some(window) if position == Some(window.start) => Role::WindowStart,
         Some(window) if position == Some(window.end) => Role::WindowEnd,
         _ => keys.iter().position(|key| Some(key.position) == position).map_or(Role::Value, Role::Key),
-    }
-}
-
-/// True where the condition holds; NULL counts as false.
-fn mask(condition: &dyn PhysicalExpr, batch: &RecordBatch) -> PlanResult<BooleanArray> {
-    let mask = condition.evaluate(batch)?.into_array(batch.num_rows())?;
-    let mask = mask
-        .as_boolean_opt()
-        .ok_or_else(|| DataFusionError::Plan(format!("a condition is BOOLEAN, not {}", mask.data_type())))?;
-    match mask.null_count() {
-        0 => Ok(mask.clone()),
-        _ => {
-            let known = arrow::compute::is_not_null(mask)?;
-            Ok(and_kleene(mask, &known)?)
-        }
     }
 }
 

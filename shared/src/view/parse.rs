@@ -2,7 +2,6 @@
 //! apart into what runs per event, the aggregates, and what runs on finished values.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
@@ -15,10 +14,10 @@ use datafusion::datasource::{empty::EmptyTable, provider_as_source};
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF, lit,
 };
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
-use datafusion::sql::sqlparser::ast::{self, Spanned, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{self, Spanned};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
@@ -26,12 +25,14 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 use super::clauses::check_clauses;
 use super::grouping::{is_window, resolve_window, rewrite_window, take_trigger};
 use super::join::rewrite_joins;
+use super::literals::rewrite_literals;
 use super::nearest::nearest;
 use super::refusal::{At, Refusal, check_expressions, select_of};
 use super::window::{WINDOW_END, Window, pane_function};
 use super::{AggregateColumn, KeyColumn, OutputColumn, Role, ViewPlan, WindowColumn, ident, session};
 use crate::aggregate::{Aggregate, named};
 use crate::archive::{OFFSET, PARTITION};
+use crate::expression::constant;
 use crate::key;
 use crate::project::{Definition, Place, ProjectError, Source};
 use crate::reference::ReferenceTable;
@@ -54,7 +55,7 @@ pub fn parse(file: &str, sql: &str, tables: Tables) -> Result<ViewPlan, ProjectE
     let names = text.output_names(&select)?;
     let trigger = take_trigger(&mut select).map_err(|refusal| text.refused(&refusal))?;
     check_expressions(&select).map_err(|refusal| text.refused(&refusal))?;
-    rewrite_timestamps(&mut select);
+    rewrite_literals(&mut select).map_err(|refusal| text.refused(&refusal))?;
     let mut state = session();
     let references = rewrite_joins(&text, &mut select, &source, tables, &mut state)?;
     resolve_window(&mut select, &source);
@@ -233,20 +234,12 @@ fn span_in_message(message: &str) -> Span {
     }
 }
 
-/// `TIMESTAMP` is one of microseconds, as in the source's columns. To DataFusion it is one of
-/// nanoseconds, and what is compared with those is NULL or an error before 1677 and after 2262.
-fn rewrite_timestamps(select: &mut ast::Select) {
-    let _: ControlFlow<()> = visit_expressions_mut(select, |expr| {
-        let data_type = match expr {
-            ast::Expr::TypedString(typed) => &mut typed.data_type,
-            ast::Expr::Cast { data_type, .. } => data_type,
-            _ => return ControlFlow::Continue(()),
-        };
-        if let ast::DataType::Timestamp(precision @ None, _) = data_type {
-            *precision = Some(6);
-        }
-        ControlFlow::Continue(())
-    });
+/// A number with a point is exact, as in standard SQL; [`rewrite_literals`] has those with an exponent.
+pub(super) fn parser_options() -> ParserOptions {
+    ParserOptions::new()
+        .with_collect_spans(true)
+        .with_map_string_types_to_utf8view(false)
+        .with_parse_float_as_decimal(true)
 }
 
 /// DataFusion's planner needs a session for names and functions.
@@ -350,8 +343,7 @@ impl Planned<'_> {
 
     fn logical_plan(&self, select: ast::Select) -> Result<LogicalPlan, ProjectError> {
         let names = Names { state: &self.state, source: &self.source };
-        let options = ParserOptions::new().with_collect_spans(true).with_map_string_types_to_utf8view(false);
-        let planner = SqlToRel::new_with_options(&names, options);
+        let planner = SqlToRel::new_with_options(&names, parser_options());
         let query = ast::Query {
             with: None,
             body: Box::new(ast::SetExpr::Select(Box::new(select))),
@@ -455,10 +447,10 @@ impl Planned<'_> {
 
     /// The window, and the expression of an event's pane.
     fn window(&self, name: &str, args: &[Expr]) -> Result<(Window, Expr), ProjectError> {
-        let simplified = |arg: &Expr| super::simplified(arg.clone(), &DFSchema::empty(), &self.state);
+        let literal = |arg: &Expr| constant(arg.clone(), &self.state).map(lit);
         let literals: Vec<Expr> = args[1..]
             .iter()
-            .map(simplified)
+            .map(literal)
             .collect::<PlanResult<_>>()
             .or_else(|error| self.refuse_word(name, error.strip_backtrace(), Window::usage(name)))?;
         let window = Window::parse(name, &literals)
@@ -527,9 +519,9 @@ impl Planned<'_> {
 
     /// The values of an aggregate's parameters, which are literals once simplified.
     fn parameters(&self, function: &dyn Aggregate, exprs: Vec<Expr>) -> Result<Vec<ScalarValue>, ProjectError> {
-        let literal = |expr: Expr| match super::simplified(expr.clone(), &DFSchema::empty(), &self.state) {
-            Ok(Expr::Literal(value, _)) => Ok(value),
-            _ => self.refuse_word(
+        let literal = |expr: Expr| match constant(expr.clone(), &self.state) {
+            Ok(value) => Ok(value),
+            Err(_) => self.refuse_word(
                 function.name(),
                 format!("{expr} must be a literal in {}", function.usage()),
                 "write the number itself",

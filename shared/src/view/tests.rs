@@ -52,7 +52,7 @@ fn rows(sql: &str) -> Vec<String> {
 fn rows_of(plan: ViewPlan) -> Vec<String> {
     let plan = Arc::new(plan);
     let mut groups = Groups::new(&plan);
-    groups.lift(&plan.lift(&events(&plan)).unwrap());
+    groups.lift_events(&plan, &events(&plan)).unwrap();
     let mut merge = Merge::new(plan);
     merge.add_rows(&groups.rows()).unwrap();
     let answer = merge.finish().unwrap().rows;
