@@ -5,18 +5,23 @@
 
 mod guard;
 mod session;
+mod sum;
 mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anabranch_shared::view::rewrite_literals;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::TableReference;
+use datafusion::config::Dialect;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 
@@ -118,9 +123,20 @@ impl Serving {
 }
 
 impl Query {
+    async fn plan(&self, sql: &str) -> Result<LogicalPlan, Failure> {
+        let state = self.context.state();
+        let mut statement = state.sql_to_statement(sql, &Dialect::Generic).map_err(mended)?;
+        if let Statement::Statement(inner) = &mut statement {
+            rewrite_literals(inner.as_mut()).map_err(|refusal| Failure::bad(refusal.cause, refusal.help))?;
+        }
+        state.statement_to_plan(statement).await.map_err(mended)
+    }
+
     async fn run(&self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Failure> {
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        let frame = self.context.sql_with_options(sql, read_only).await.map_err(mended)?;
+        let plan = self.plan(sql).await?;
+        read_only.verify_plan(&plan).map_err(mended)?;
+        let frame = self.context.execute_logical_plan(plan).await.map_err(mended)?;
         let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
         guard::check_columns(&schema)?;
         let mut stream = frame.execute_stream().await.map_err(mended)?;

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use anabranch_shared::expression::{self, OnFailure, WriteOut};
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::MAX_MEMORY_BYTES;
+use super::sum::checked_sum;
 use crate::failure::Failure;
 
 /// Functions whose result can be as large as a number in their arguments says, before anything is
@@ -38,15 +42,30 @@ pub(super) fn context() -> Result<SessionContext, Failure> {
     runtime.deregister_object_store(ObjectStoreUrl::local_filesystem().as_ref())?;
     let mut config = SessionConfig::new().with_information_schema(false).with_target_partitions(2);
     config.options_mut().execution.enable_recursive_ctes = false;
-    let state = SessionStateBuilder::new()
+    // A number with a point is exact, as in views.
+    config.options_mut().sql_parser.parse_float_as_decimal = true;
+    let mut state = SessionStateBuilder::new()
         .with_default_features()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_table_functions(Default::default())
+        .with_optimizer_rules(optimizer_rules())
         .build();
+    state.register_udaf(Arc::new(checked_sum()))?;
+    expression::install(&mut state, OnFailure::Error)?;
     let context = SessionContext::new_with_state(state);
     AMPLIFIERS.iter().for_each(|function| context.deregister_udf(function));
     Ok(context)
+}
+
+/// DataFusion's, less its simplifications of expressions, some of which change values: a NULL in a list
+/// is lost, a cast is taken away from a comparison. Of them only what is notation is written out.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let kept = |rule: Arc<dyn OptimizerRule + Send + Sync>| match rule.name() {
+        "simplify_expressions" => Arc::new(WriteOut),
+        _ => rule,
+    };
+    Optimizer::new().rules.into_iter().map(kept).collect()
 }
 
 #[cfg(test)]
