@@ -77,6 +77,13 @@ pub enum Command {
         /// One view; all if left out
         view: Option<String>,
     },
+    /// List the archived events for which an expression of a view has no value, with their offsets
+    Failures {
+        view: String,
+        /// Most events to list
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
     /// Generations, offsets, lag and outcomes of every view
     Status,
     /// Look for what is wrong and say how to mend it

@@ -12,6 +12,7 @@ mod shutdown;
 
 use std::process::ExitCode;
 
+use anabranch_shared::expression::quiet_contained_panics;
 use anabranch_shared::project::ProjectError;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
@@ -24,6 +25,7 @@ const BAD_INPUT: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     init_tracing();
+    quiet_contained_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(commands::run(cli)),

@@ -203,7 +203,7 @@ async fn fold(log: &dyn Log, plan: &ViewPlan, partition: Partition, end: Offset)
     while point.next < end {
         for chunk in reader.poll((end.0 - point.next.0) as usize, Duration::from_secs(1)).unwrap() {
             let judged = JudgedEvents::of_chunk(source, &decoder, &chunk, point).unwrap();
-            groups.lift_events(&plan, &judged.applied().unwrap()).unwrap();
+            groups.lift_events(plan, &judged.applied().unwrap()).unwrap();
             point = judged.point;
         }
     }

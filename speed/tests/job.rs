@@ -135,7 +135,7 @@ impl World {
             for chunk in reader.poll(1, Duration::from_secs(1)).unwrap() {
                 let judged = JudgedEvents::of_chunk(source, &Decoder::new(source), &chunk, point).unwrap();
                 if judged.from.next >= from.next {
-                    groups.lift_events(&plan, &judged.applied().unwrap()).unwrap();
+                    groups.lift_events(plan, &judged.applied().unwrap()).unwrap();
                 }
                 point = judged.point;
             }

@@ -37,7 +37,7 @@ pub use clauses::check_clauses;
 pub use finish::FinishViewError;
 pub use literals::rewrite_literals;
 use per_event::mask;
-pub use per_event::{Evaluated, PerEvent, argument_column, filter_column, key_column};
+pub use per_event::{Evaluated, Failing, PerEvent, argument_column, filter_column, key_column};
 pub use refusal::Refusal;
 pub use window::{Bounds, Calendar, Span, WINDOW_TYPE, Window, Zone};
 

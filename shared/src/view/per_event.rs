@@ -11,8 +11,9 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr_common::physical_expr::fmt_sql;
 
-use super::{KeyColumn, StateColumn, WINDOW_TYPE, WindowColumn};
+use super::{KeyColumn, StateColumn, ViewPlan, WINDOW_TYPE, WindowColumn};
 use crate::expression::{Failures, TooLarge, compile};
 
 type Compiled = Arc<dyn PhysicalExpr>;
@@ -178,6 +179,37 @@ impl Evaluated {
     pub fn columns(self) -> Vec<ArrayRef> {
         let filters = self.filters.into_iter().flatten().map(|filter| Arc::new(filter) as ArrayRef);
         self.keys.into_iter().chain(self.panes).chain(self.args.into_iter().flatten()).chain(filters).collect()
+    }
+}
+
+/// The expressions of a view with what they are for, to say which of them have no value for an event.
+#[derive(Debug)]
+pub struct Failing(Vec<(String, Compiled)>);
+
+impl Failing {
+    pub fn of(plan: &ViewPlan) -> Self {
+        let per_event = &plan.per_event;
+        let filter = per_event.filter.iter().map(|expr| ("WHERE".to_owned(), expr.clone()));
+        let keys = plan.keys.iter().zip(&per_event.keys);
+        let keys = keys.map(|(key, expr)| (format!("key {}", key.name), expr.clone()));
+        let args = per_event.args.iter().flatten().map(|expr| ("argument".to_owned(), expr.clone()));
+        let filters = per_event.filters.iter().flatten().map(|expr| ("FILTER".to_owned(), expr.clone()));
+        Self(filter.chain(keys).chain(args).chain(filters).collect())
+    }
+
+    /// Those that fail for the one event.
+    pub fn expressions(&self, event: &RecordBatch) -> PlanResult<Vec<String>> {
+        let mut failing = Vec::new();
+        for (what, expr) in &self.0 {
+            let expr = reassign_expr_columns(expr.clone(), &event.schema())?;
+            let (value, failed) = Failures::count(|| expr.evaluate(event));
+            value?;
+            if failed > 0 {
+                failing.push(format!("{what}: {}", fmt_sql(expr.as_ref())));
+            }
+        }
+        failing.dedup();
+        Ok(failing)
     }
 }
 
