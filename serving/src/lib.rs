@@ -19,6 +19,7 @@
 mod admin;
 mod applied;
 mod auth;
+mod batch_files;
 mod batch_view;
 mod condition;
 mod coverage;
@@ -28,6 +29,7 @@ mod finished;
 mod group_id;
 mod ingest;
 mod json;
+mod key_value;
 mod listen;
 mod merged;
 mod metrics;

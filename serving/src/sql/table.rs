@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::view::{PANE_COLUMN, Role, ViewPlan};
-use arrow::datatypes::SchemaRef;
+use anabranch_shared::view::{PANE_COLUMN, Role, ViewPlan, WINDOW_TYPE};
+use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result as DataFusionResult, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::TryStreamExt;
 
-use crate::batch_view::batch_column;
+use crate::batch_view::{batch_column, stored_literal};
 use crate::condition::Condition;
 use crate::merged::Merging;
 use crate::pin::Pinned;
@@ -113,36 +113,82 @@ fn time(expr: &Expr) -> Option<i64> {
     }
 }
 
-/// The filter over the batch view's columns, if it is about keys and panes alone.
+/// The filter over the batch view's columns, as far as it compares keys and panes with values of their
+/// own type. What else a filter does, with casts and functions, is left to whoever filters the rows:
+/// nothing that the statistics of files are asked needs a conversion.
 ///
 /// Dropping a group from one side only is safe: the filter is the same for both sides of a group,
 /// so what is left of it is filtered out above. A pane that is only a part of windows is never
 /// dropped here, for they are not filtered as it is.
 fn on_groups(plan: &ViewPlan, filter: &Expr) -> Option<Expr> {
-    let mut on_groups = !filter.is_volatile();
-    let renamed = filter.clone().transform_down(|node| match &node {
-        Expr::Column(column) => match group_column(plan, &column.name) {
-            Some(name) => Ok(Transformed::new(batch_column(name), true, TreeNodeRecursion::Jump)),
-            None => {
-                on_groups = false;
-                Ok(Transformed::new(node, false, TreeNodeRecursion::Stop))
-            }
-        },
-        Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::OuterReferenceColumn(..) => {
-            on_groups = false;
-            Ok(Transformed::new(node, false, TreeNodeRecursion::Stop))
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            conjunction(on_groups(plan, left).into_iter().chain(on_groups(plan, right)))
         }
-        _ => Ok(Transformed::no(node)),
-    });
-    renamed.ok().map(|renamed| renamed.data).filter(|_| on_groups)
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            Some(on_groups(plan, left)?.or(on_groups(plan, right)?))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            compared(plan, left, *op, right).or_else(|| compared(plan, right, op.swap()?, left))
+        }
+        Expr::InList(InList { expr, list, negated: false }) => {
+            let group = GroupColumn::of(plan, expr)?;
+            let list = list.iter().map(|value| group.value(value)).collect::<Option<_>>()?;
+            Some(group.column().in_list(list, false))
+        }
+        Expr::Between(Between { expr, negated: false, low, high }) => {
+            let group = GroupColumn::of(plan, expr)?;
+            Some(group.column().between(group.value(low)?, group.value(high)?))
+        }
+        Expr::IsNull(expr) => Some(GroupColumn::of(plan, expr)?.column().is_null()),
+        Expr::IsNotNull(expr) => Some(GroupColumn::of(plan, expr)?.column().is_not_null()),
+        _ => None,
+    }
+}
+
+fn compared(plan: &ViewPlan, column: &Expr, op: Operator, value: &Expr) -> Option<Expr> {
+    let group = GroupColumn::of(plan, column)?;
+    let (column, value) = (group.column(), group.value(value)?);
+    Some(match op {
+        Operator::Eq => column.eq(value),
+        Operator::Lt => column.lt(value),
+        Operator::LtEq => column.lt_eq(value),
+        Operator::Gt => column.gt(value),
+        Operator::GtEq => column.gt_eq(value),
+        _ => return None,
+    })
 }
 
 /// The batch view's column behind an output column.
-fn group_column<'a>(plan: &'a ViewPlan, output: &str) -> Option<&'a str> {
-    match plan.output.iter().find(|column| column.name == output)?.role {
-        Role::Key(key) => Some(&plan.keys[key].name),
-        Role::WindowStart if plan.window.as_ref().is_some_and(|column| column.window.is_pane()) => Some(PANE_COLUMN),
-        Role::WindowStart | Role::WindowEnd | Role::Value => None,
+struct GroupColumn<'a> {
+    name: &'a str,
+    data_type: &'a DataType,
+}
+
+impl<'a> GroupColumn<'a> {
+    fn of(plan: &'a ViewPlan, expr: &Expr) -> Option<Self> {
+        let Expr::Column(column) = expr else { return None };
+        match plan.output.iter().find(|output| output.name == column.name)?.role {
+            Role::Key(key) => {
+                let key = &plan.keys[key];
+                Some(Self { name: &key.name, data_type: &key.data_type })
+            }
+            Role::WindowStart if plan.window.as_ref().is_some_and(|column| column.window.is_pane()) => {
+                Some(Self { name: PANE_COLUMN, data_type: &WINDOW_TYPE })
+            }
+            Role::WindowStart | Role::WindowEnd | Role::Value => None,
+        }
+    }
+
+    fn column(&self) -> Expr {
+        batch_column(self.name)
+    }
+
+    /// A value of the column's own type, as it is stored.
+    fn value(&self, expr: &Expr) -> Option<Expr> {
+        let Expr::Literal(value, _) = expr else { return None };
+        let is_like = value.data_type() == *self.data_type && !value.is_null();
+        if is_like { stored_literal(value.clone()).ok() } else { None }
     }
 }
 

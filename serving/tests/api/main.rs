@@ -4,6 +4,7 @@ mod admin;
 mod auth;
 mod count_trigger;
 mod coverage;
+mod extremes;
 mod ingest;
 mod paging;
 mod rows;
