@@ -170,18 +170,11 @@ impl From<ArrowError> for Failure {
 }
 
 impl From<FinishViewError> for Failure {
-    /// An overflow is told as it is: it names the aggregate and the way out, and no place.
     fn from(error: FinishViewError) -> Self {
         match error {
             FinishViewError::State(error) => error.into(),
             FinishViewError::Arrow(error) => error.into(),
-            FinishViewError::Finish(error) => {
-                Self::new(Kind::Unanswerable, error.to_string(), "mend the view's SQL and rebuild the view")
-            }
-            FinishViewError::Evaluate(error) => {
-                let cause = format!("evaluating the view's SELECT list: {}", error.strip_backtrace());
-                Self::new(Kind::Unanswerable, cause, "mend the view's SQL and rebuild the view")
-            }
+            FinishViewError::Type(error) => Self::internal(error),
         }
     }
 }

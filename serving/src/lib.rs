@@ -33,6 +33,7 @@ mod key_value;
 mod listen;
 mod merged;
 mod metrics;
+mod overflow;
 mod page;
 mod parts;
 mod pin;

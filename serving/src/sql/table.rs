@@ -16,6 +16,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::TryStreamExt;
 
+use super::overflow::Met;
 use crate::batch_view::{batch_column, stored_literal};
 use crate::condition::Condition;
 use crate::merged::Merging;
@@ -28,11 +29,12 @@ pub(super) struct MergedTable {
     pinned: Arc<Pinned>,
     realtime: Arc<RealtimeView>,
     schema: SchemaRef,
+    met: Met,
 }
 
 impl MergedTable {
-    pub fn new(pinned: Arc<Pinned>, realtime: RealtimeView) -> Self {
-        Self { schema: pinned.plan.output_schema(), pinned, realtime: Arc::new(realtime) }
+    pub fn new(pinned: Arc<Pinned>, realtime: RealtimeView, met: Met) -> Self {
+        Self { schema: pinned.plan.output_schema(), pinned, realtime: Arc::new(realtime), met }
     }
 
     /// [`starts`], where windows are put together; where they are panes, [`on_groups`] has them.
@@ -75,7 +77,7 @@ impl TableProvider for MergedTable {
         let narrowed = conjunction(filters.iter().filter_map(|filter| on_groups(plan, filter)));
         let starts = filters.iter().filter_map(|filter| self.starts(filter));
         let condition = starts.fold(Condition::default(), Condition::and_starts_of);
-        let scan = MergedScan { table: self.clone(), condition, narrowed };
+        let scan = MergedScan { table: self.clone(), condition, narrowed, projection: projection.cloned() };
         let partitions: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(scan)];
         Ok(Arc::new(StreamingTableExec::try_new(self.schema.clone(), partitions, projection, [], false, None)?))
     }
@@ -197,6 +199,7 @@ struct MergedScan {
     table: MergedTable,
     condition: Condition,
     narrowed: Option<Expr>,
+    projection: Option<Vec<usize>>,
 }
 
 impl PartitionStream for MergedScan {
@@ -205,9 +208,14 @@ impl PartitionStream for MergedScan {
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let MergedTable { pinned, realtime, schema } = self.table.clone();
+        let MergedTable { pinned, realtime, schema, met } = self.table.clone();
+        let (plan, projection) = (pinned.plan.clone(), self.projection.clone());
         let merging = Merging::begin(pinned, realtime, self.condition.clone(), self.narrowed.clone());
-        let rows = futures::stream::once(merging).map_ok(Merging::stream).try_flatten().map_err(Into::into);
-        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+        let finished = futures::stream::once(merging).map_ok(Merging::stream).try_flatten();
+        let rows = finished.map_ok(move |finished| {
+            met.add(&plan, &finished, projection.as_deref());
+            finished.rows
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows.map_err(Into::into)))
     }
 }

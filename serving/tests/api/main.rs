@@ -6,6 +6,7 @@ mod count_trigger;
 mod coverage;
 mod extremes;
 mod ingest;
+mod overflow;
 mod paging;
 mod rows;
 mod sql;

@@ -35,7 +35,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use clauses::check_clauses;
-pub use finish::FinishViewError;
+pub use finish::{FinishViewError, FinishedRows, Overflow};
 pub use refusal::Refusal;
 use total::total;
 pub use window::{Bounds, Calendar, Span, WINDOW_TYPE, Window, Zone};

@@ -1,3 +1,4 @@
+mod finish;
 mod joins;
 mod refusals;
 
