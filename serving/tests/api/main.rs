@@ -7,6 +7,7 @@ mod coverage;
 mod extremes;
 mod ingest;
 mod overflow;
+mod page;
 mod paging;
 mod rows;
 mod sql;
