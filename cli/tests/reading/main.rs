@@ -182,6 +182,33 @@ async fn every_group_is_found_by_its_key_and_by_nothing_else() {
     }
 }
 
+/// Names that columns of a batch view have, and names that are the same to Delta.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_any_name_are_found_in_every_layout() {
+    let names = ["_pane", "_crc", "_state_0", "key_1", "KEY_0", "Cased", "cased", "window_start", "a b", "\u{e9}.\"x"];
+    let world = World::new(Layout::ALL.map(|layout| format!("{layout:?}")).to_vec()).await;
+    let keys = names.iter().map(|name| format!("concat(k, '{name}') AS \"{}\"", name.replace('"', "\"\"")));
+    let keys = keys.collect::<Vec<_>>().join(", ");
+    let positions = (1..=names.len()).map(|position| position.to_string()).collect::<Vec<_>>().join(", ");
+    let sql =
+        format!("SELECT {keys}, sum(n) AS n FROM s GROUP BY {positions}, upper(k), tumble(ts, INTERVAL '1 minute')");
+    let event = |key: &str, n: i64| format!(r#"{{"k":"{key}","n":{n},"ts":"2020-01-01T00:00:00Z"}}"#);
+    let events = [event("a", 1), event("b", 2), event("b", 4), event("c", 8), event("a", 16)];
+    for layout in Layout::ALL {
+        let view = format!("{layout:?}");
+        world.publish(&view, "VARCHAR", &sql, layout, &events).await;
+        for (name, (key, sum)) in
+            names.iter().flat_map(|name| [("a", 17), ("b", 6), ("c", 8)].map(|group| (name, group)))
+        {
+            let query = [(&*format!("key.{name}"), &*format!("{key}{name}"))];
+            let (status, answer) = world.get(&format!("/v1/views/{view}/rows"), &query).await;
+            assert_eq!(status, 200, "{view} {query:?}: {answer}");
+            assert_eq!(answer["rows"].as_array().unwrap().len(), 1, "{view} {query:?}: {answer}");
+            assert_eq!(answer["rows"][0]["n"], sum, "{view} {query:?}");
+        }
+    }
+}
+
 fn name(kind: &Kind, layout: Layout) -> String {
     format!("{}_{layout:?}", kind.name).to_lowercase()
 }

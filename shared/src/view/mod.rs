@@ -11,6 +11,7 @@ mod clauses;
 mod finish;
 mod grouping;
 mod join;
+mod key_names;
 mod nearest;
 mod parse;
 mod refusal;
@@ -279,6 +280,7 @@ impl ViewPlan {
                 keys[key].name = column.name.clone();
             }
         }
+        key_names::make_unique(&mut keys);
         let on_finished = OnFinished::compile(finished, state, having.as_ref(), &mut output)?;
         let stored = states.iter().map(|column| column.bound.version()).collect();
         let versions = [stored, aggregates.iter().map(|aggregate| aggregate.bound.version()).collect()];
