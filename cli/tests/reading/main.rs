@@ -182,6 +182,42 @@ async fn every_group_is_found_by_its_key_and_by_nothing_else() {
     }
 }
 
+/// Row groups, pages and bloom filters of a large batch view rule groups out; never the one asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn look_ups_in_a_large_batch_view_find_their_row() {
+    const KEYS: i64 = 36_000;
+    let columns = ["DECIMAL(20,3)", "DECIMAL(38,10)", "TIMESTAMP", "BIGINT", "VARCHAR"];
+    let mut seeded = Seeded::new();
+    let world = World::new((0..columns.len()).map(|view| format!("v{view}")).collect()).await;
+    for (view, column) in columns.iter().enumerate() {
+        // Neighbours that differ in the last place, at the upper end of what a double can tell apart.
+        let key = |number: i64| match view {
+            0 | 1 => format!("{}.{:03}", 9_007_199_254_740_993 + number / 1000, number % 1000),
+            2 => format!("2020-01-01T00:00:00.{number:06}Z"),
+            3 => (i64::MAX - 2 * KEYS + number).to_string(),
+            _ => format!("{}{number:06}", "x".repeat(80)),
+        };
+        let event = |number: i64| format!(r#"{{"k":"{}","n":{number},"ts":"2020-01-01T00:00:00Z"}}"#, key(number));
+        // Every other key is there.
+        let events: Vec<String> = (0..KEYS).map(|number| event(2 * number)).collect();
+        let name = format!("v{view}");
+        world.publish(&name, column, "SELECT k, sum(n) AS n FROM s GROUP BY k", Layout::Batch, &events).await;
+        let mut numbers: BTreeSet<i64> = [0, 1, 2 * KEYS - 2, 2 * KEYS - 1].into();
+        for border in [16_384, 32_768, 1024, 8192] {
+            numbers.extend((2 * border - 3)..(2 * border + 3));
+        }
+        numbers.extend((0..20).map(|_| seeded.below(2 * KEYS as u64) as i64));
+        for number in numbers {
+            let key = key(number);
+            let (status, answer) = world.get(&format!("/v1/views/{name}/rows"), &[("k", &key)]).await;
+            assert_eq!(status, 200, "{column} {key}: {answer}");
+            let found: Vec<&Value> = answer["rows"].as_array().unwrap().iter().map(|row| &row["n"]).collect();
+            let expected = if number % 2 == 0 { vec![json!(number)] } else { vec![] };
+            assert_eq!(found, expected.iter().collect::<Vec<_>>(), "{column} {key}");
+        }
+    }
+}
+
 /// Names that columns of a batch view have, and names that are the same to Delta.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_of_any_name_are_found_in_every_layout() {
