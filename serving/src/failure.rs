@@ -190,6 +190,7 @@ impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
         match carried(&error) {
             Some(failure) => failure.clone(),
+            None if is_bug(&error) => Self::internal(error),
             None => Self::unread(error),
         }
     }
@@ -198,6 +199,12 @@ impl From<DataFusionError> for Failure {
 /// The failure that went into a DataFusion stream, if that is what came out.
 pub(crate) fn carried(error: &DataFusionError) -> Option<&Failure> {
     causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// Whether a plan of our own could not be made, which trying again will not change.
+fn is_bug(error: &DataFusionError) -> bool {
+    use DataFusionError::*;
+    matches!(error.find_root(), Internal(_) | Plan(_) | SchemaError(..) | NotImplemented(_))
 }
 
 /// The error and what caused it, and so on.

@@ -65,7 +65,8 @@ pub(crate) fn finished_json(plan: &ViewPlan, finished: &FinishedRows) -> Result<
     let mut rows = json_rows(&finished.rows)?;
     for overflow in &finished.overflows {
         let names = overflow.columns.iter().map(|column| Value::from(plan.output[*column].name.as_str()));
-        rows[overflow.row].insert(OVERFLOW_FIELD.to_owned(), names.collect());
+        // A view's own column of this name stays; the answer has the note as well.
+        rows[overflow.row].entry(OVERFLOW_FIELD).or_insert(names.collect());
     }
     Ok(rows)
 }

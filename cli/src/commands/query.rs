@@ -60,8 +60,9 @@ fn parameters(args: &QueryArgs) -> Result<Vec<(String, String)>, BadInput> {
 }
 
 fn columns(rows: &[Row]) -> Vec<String> {
-    let names = rows.first().map(Row::names).into_iter().flatten();
-    names.filter(|name| *name != OVERFLOW).map(str::to_owned).collect()
+    let Some(row) = rows.first() else { return Vec::new() };
+    let is_note = |name: &&str| *name == OVERFLOW && row.get(name).is_some_and(|json| json.starts_with('['));
+    row.names().filter(|name| !is_note(name)).map(str::to_owned).collect()
 }
 
 /// The rows with a mark where a value is beyond its type.

@@ -182,6 +182,50 @@ async fn every_group_is_found_by_its_key_and_by_nothing_else() {
     }
 }
 
+/// The same where windows are put together from panes, and with a part of the key alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn windows_are_found_by_a_part_of_their_key() {
+    // All events are in the first minute of 2020.
+    let windows = [
+        ("tumble(ts, INTERVAL '1 hour')", 1),
+        ("hop(ts, INTERVAL '30 minutes', INTERVAL '1 hour')", 2),
+        ("session(ts, INTERVAL '2 minutes')", 1),
+    ];
+    let mut seeded = Seeded::new();
+    let kinds = kinds(&mut seeded);
+    let world = World::new(kinds.iter().map(|kind| kind.name.to_owned()).collect()).await;
+    for kind in &kinds {
+        let (events, groups) = events(kind, &mut seeded);
+        let (window, copies) = windows[seeded.below(3) as usize];
+        let layout = Layout::ALL[seeded.below(3) as usize];
+        let sql = format!(
+            "SELECT {key} AS k, n > 0 AS b, sum(n) AS n FROM s GROUP BY {key}, n > 0, {window}",
+            key = kind.key
+        );
+        world.publish(kind.name, kind.column, &sql, layout, &events).await;
+        let view = View { world: &world, kind, name: kind.name.to_owned(), groups };
+        let about = format!("{} {layout:?} {window}", kind.name);
+        let rows = |is_wanted: &dyn Fn(Option<usize>) -> bool| -> Vec<Value> {
+            let with_part = |row: Value| json!({ "k": row["k"], "b": true, "n": row["n"] });
+            view.rows(is_wanted).into_iter().flat_map(|row| vec![with_part(row); copies]).collect()
+        };
+        let all = rows(&|_| true);
+        assert_eq!(view.found(&[("limit", "10000")]).await, all, "{about}");
+        assert_eq!(view.pages("1").await, all, "{about} page by page");
+        assert_eq!(view.found(&[("b", "true"), ("limit", "10000")]).await, all, "{about}");
+        assert_eq!(view.found(&[("b", "false")]).await, [] as [Value; 0], "{about}");
+        assert_eq!(view.found(&[("k.is", "null")]).await, rows(&|key| key.is_none()), "{about} NULL");
+        for (index, value) in kind.values.iter().enumerate() {
+            let (expected, key) = (rows(&|key| key == Some(index)), value.spellings[0].as_str());
+            assert_eq!(view.found(&[("k", key)]).await, expected, "{about} k={key:?}");
+            assert_eq!(view.found(&[("k", key), ("b", "TRUE")]).await, expected, "{about} k={key:?}");
+            let (status, answer) =
+                world.sql(&format!("SELECT k, b, n FROM {} WHERE k = {}", view.name, value.sql)).await;
+            assert_eq!((status, &answer["rows"]), (200, &json!(expected)), "{about} {}", value.sql);
+        }
+    }
+}
+
 /// Row groups, pages and bloom filters of a large batch view rule groups out; never the one asked for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn look_ups_in_a_large_batch_view_find_their_row() {
