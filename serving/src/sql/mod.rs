@@ -4,6 +4,7 @@
 //! no URLs, no settings. Memory, time, rows and the number of queries at once are limited.
 
 mod guard;
+mod narrow;
 mod overflow;
 mod session;
 mod table;

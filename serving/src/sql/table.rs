@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::view::{PANE_COLUMN, Role, ViewPlan, WINDOW_TYPE};
-use arrow::datatypes::{DataType, SchemaRef};
+use anabranch_shared::view::FinishedRows;
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Result as DataFusionResult, ScalarValue};
+use datafusion::common::cast::as_boolean_array;
+use datafusion::common::{DFSchema, Result as DataFusionResult};
+use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future};
 
+use super::narrow::{is_about_groups, on_groups, starts};
 use super::overflow::Met;
-use crate::batch_view::{batch_column, stored_literal};
 use crate::condition::Condition;
 use crate::merged::Merging;
 use crate::pin::Pinned;
@@ -53,22 +55,19 @@ impl TableProvider for MergedTable {
         TableType::View
     }
 
-    /// A filter on keys and windows spares reading the batch view; it is inexact, because the
-    /// real-time rows are not filtered here.
+    /// A filter on keys and windows spares reading the batch view, and what it removes is not asked for a
+    /// value that may be beyond its type. The query filters the rows again.
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
-        let pushed = |filter: &&Expr| {
-            if on_groups(&self.pinned.plan, filter).is_some() || self.starts(filter).is_some() {
-                TableProviderFilterPushDown::Inexact
-            } else {
-                TableProviderFilterPushDown::Unsupported
-            }
+        let pushed = |filter: &&Expr| match is_about_groups(&self.pinned.plan, filter) {
+            true => TableProviderFilterPushDown::Inexact,
+            false => TableProviderFilterPushDown::Unsupported,
         };
         Ok(filters.iter().map(pushed).collect())
     }
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         _limit: Option<usize>,
@@ -77,120 +76,12 @@ impl TableProvider for MergedTable {
         let narrowed = conjunction(filters.iter().filter_map(|filter| on_groups(plan, filter)));
         let starts = filters.iter().filter_map(|filter| self.starts(filter));
         let condition = starts.fold(Condition::default(), Condition::and_starts_of);
-        let scan = MergedScan { table: self.clone(), condition, narrowed, projection: projection.cloned() };
+        let schema = DFSchema::try_from(self.schema.clone())?;
+        let filter = conjunction(filters.iter().cloned());
+        let filter = filter.map(|filter| state.create_physical_expr(filter, &schema)).transpose()?;
+        let scan = MergedScan { table: self.clone(), condition, narrowed, filter, projection: projection.cloned() };
         let partitions: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(scan)];
         Ok(Arc::new(StreamingTableExec::try_new(self.schema.clone(), partitions, projection, [], false, None)?))
-    }
-}
-
-/// The range of window starts that a comparison of the start with a value keeps.
-fn starts(plan: &ViewPlan, filter: &Expr) -> Option<Condition> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return None };
-    let (op, time) = match (is_start(plan, left), is_start(plan, right)) {
-        (true, false) => (*op, time(right)?),
-        (false, true) => (op.swap()?, time(left)?),
-        _ => return None,
-    };
-    let next = time.checked_add(1);
-    let (from, to) = match op {
-        Operator::Eq => (Some(time), next),
-        Operator::GtEq => (Some(time), None),
-        Operator::Gt => (next, None),
-        Operator::Lt => (None, Some(time)),
-        Operator::LtEq => (None, next),
-        _ => return None,
-    };
-    Some(Condition { keys: Vec::new(), from, to })
-}
-
-fn is_start(plan: &ViewPlan, expr: &Expr) -> bool {
-    let Expr::Column(column) = expr else { return false };
-    plan.output.iter().any(|output| output.name == column.name && output.role == Role::WindowStart)
-}
-
-fn time(expr: &Expr) -> Option<i64> {
-    match expr {
-        Expr::Literal(ScalarValue::TimestampMicrosecond(time, None), _) => *time,
-        _ => None,
-    }
-}
-
-/// The filter over the batch view's columns, as far as it compares keys and panes with values of their
-/// own type. What else a filter does, with casts and functions, is left to whoever filters the rows:
-/// nothing that the statistics of files are asked needs a conversion.
-///
-/// Dropping a group from one side only is safe: the filter is the same for both sides of a group,
-/// so what is left of it is filtered out above. A pane that is only a part of windows is never
-/// dropped here, for they are not filtered as it is.
-fn on_groups(plan: &ViewPlan, filter: &Expr) -> Option<Expr> {
-    match filter {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-            conjunction(on_groups(plan, left).into_iter().chain(on_groups(plan, right)))
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-            Some(on_groups(plan, left)?.or(on_groups(plan, right)?))
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            compared(plan, left, *op, right).or_else(|| compared(plan, right, op.swap()?, left))
-        }
-        Expr::InList(InList { expr, list, negated: false }) => {
-            let group = GroupColumn::of(plan, expr)?;
-            let list = list.iter().map(|value| group.value(value)).collect::<Option<_>>()?;
-            Some(group.column().in_list(list, false))
-        }
-        Expr::Between(Between { expr, negated: false, low, high }) => {
-            let group = GroupColumn::of(plan, expr)?;
-            Some(group.column().between(group.value(low)?, group.value(high)?))
-        }
-        Expr::IsNull(expr) => Some(GroupColumn::of(plan, expr)?.column().is_null()),
-        Expr::IsNotNull(expr) => Some(GroupColumn::of(plan, expr)?.column().is_not_null()),
-        _ => None,
-    }
-}
-
-fn compared(plan: &ViewPlan, column: &Expr, op: Operator, value: &Expr) -> Option<Expr> {
-    let group = GroupColumn::of(plan, column)?;
-    let (column, value) = (group.column(), group.value(value)?);
-    Some(match op {
-        Operator::Eq => column.eq(value),
-        Operator::Lt => column.lt(value),
-        Operator::LtEq => column.lt_eq(value),
-        Operator::Gt => column.gt(value),
-        Operator::GtEq => column.gt_eq(value),
-        _ => return None,
-    })
-}
-
-/// The batch view's column behind an output column.
-struct GroupColumn<'a> {
-    name: &'a str,
-    data_type: &'a DataType,
-}
-
-impl<'a> GroupColumn<'a> {
-    fn of(plan: &'a ViewPlan, expr: &Expr) -> Option<Self> {
-        let Expr::Column(column) = expr else { return None };
-        match plan.output.iter().find(|output| output.name == column.name)?.role {
-            Role::Key(key) => {
-                let key = &plan.keys[key];
-                Some(Self { name: &key.name, data_type: &key.data_type })
-            }
-            Role::WindowStart if plan.window.as_ref().is_some_and(|column| column.window.is_pane()) => {
-                Some(Self { name: PANE_COLUMN, data_type: &WINDOW_TYPE })
-            }
-            Role::WindowStart | Role::WindowEnd | Role::Value => None,
-        }
-    }
-
-    fn column(&self) -> Expr {
-        batch_column(self.name)
-    }
-
-    /// A value of the column's own type, as it is stored.
-    fn value(&self, expr: &Expr) -> Option<Expr> {
-        let Expr::Literal(value, _) = expr else { return None };
-        let is_like = value.data_type() == *self.data_type && !value.is_null();
-        if is_like { stored_literal(value.clone()).ok() } else { None }
     }
 }
 
@@ -199,6 +90,8 @@ struct MergedScan {
     table: MergedTable,
     condition: Condition,
     narrowed: Option<Expr>,
+    /// On keys and windows, over the output columns.
+    filter: Option<Arc<dyn PhysicalExpr>>,
     projection: Option<Vec<usize>>,
 }
 
@@ -212,10 +105,21 @@ impl PartitionStream for MergedScan {
         let (plan, projection) = (pinned.plan.clone(), self.projection.clone());
         let merging = Merging::begin(pinned, realtime, self.condition.clone(), self.narrowed.clone());
         let finished = futures::stream::once(merging).map_ok(Merging::stream).try_flatten();
-        let rows = finished.map_ok(move |finished| {
-            met.add(&plan, &finished, projection.as_deref());
-            finished.rows
+        let filter = self.filter.clone();
+        let rows = finished.map_err(DataFusionError::from).and_then(move |finished| {
+            let kept = kept(finished, filter.as_ref());
+            future::ready(kept.map(|kept| {
+                met.add(&plan, &kept, projection.as_deref());
+                kept.rows
+            }))
         });
-        Box::pin(RecordBatchStreamAdapter::new(schema, rows.map_err(Into::into)))
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
+}
+
+/// The rows that a filter keeps.
+fn kept(finished: FinishedRows, filter: Option<&Arc<dyn PhysicalExpr>>) -> DataFusionResult<FinishedRows> {
+    let Some(filter) = filter else { return Ok(finished) };
+    let mask = filter.evaluate(&finished.rows)?.into_array(finished.rows.num_rows())?;
+    Ok(finished.filtered(as_boolean_array(&mask)?)?)
 }

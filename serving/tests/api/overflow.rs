@@ -76,6 +76,16 @@ async fn a_query_hands_the_missing_value_on_or_fails_but_never_passes_over_it() 
         assert_eq!(status, StatusCode::OK, "{sql}: {answer}");
         assert!(answer.get("overflow").is_none(), "{sql} does not read the sum: {answer}");
     }
+    let of_others = [
+        ("SELECT sum(n) AS n FROM spend WHERE user_id = 'b'", 5),
+        ("SELECT sum(n) AS n FROM spend WHERE user_id <> 'a'", 12),
+        ("SELECT max(n) AS n FROM spend WHERE upper(user_id) LIKE 'C%' AND c > 0", 7),
+        ("SELECT abs(n) AS n FROM (SELECT * FROM spend) AS s WHERE s.user_id IN ('c', 'd')", 7),
+    ];
+    for (sql, n) in of_others {
+        let (_, answer) = world.sql(sql).await;
+        assert_eq!((&answer["rows"], answer.get("overflow")), (&json!([{ "n": n }]), None), "{sql}: {answer}");
+    }
     let handed_on = [
         "SELECT user_id, n FROM spend ORDER BY user_id",
         "SELECT u AS user_id, m AS n FROM (SELECT s.user_id AS u, s.n AS m, s.c FROM spend s WHERE c > 0) ORDER BY 1 LIMIT 3",

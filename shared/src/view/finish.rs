@@ -12,6 +12,7 @@ use arrow::array::{
     ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray, UInt32Array, new_empty_array, new_null_array,
 };
 use arrow::compute::{concat, filter_record_batch, nullif, take_record_batch};
+use arrow::error::ArrowError;
 use datafusion::common::Result as PlanResult;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
@@ -27,7 +28,7 @@ pub enum FinishViewError {
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
-    Arrow(#[from] arrow::error::ArrowError),
+    Arrow(#[from] ArrowError),
     #[error("the type of a column of the SELECT list: {0}")]
     Type(#[from] datafusion::common::DataFusionError),
 }
@@ -42,6 +43,21 @@ pub struct FinishedRows {
     pub overflows: Vec<Overflow>,
     /// Why HAVING could not be decided, for each row that is left out because of that.
     pub undecided: Vec<String>,
+}
+
+impl FinishedRows {
+    /// The rows where `mask` is true, with what is said of them.
+    pub fn filtered(self, mask: &BooleanArray) -> Result<Self, ArrowError> {
+        let kept: Vec<usize> =
+            mask.iter().enumerate().filter(|(_, kept)| *kept == Some(true)).map(|(row, _)| row).collect();
+        let row = |overflow: Overflow| Some(Overflow { row: kept.binary_search(&overflow.row).ok()?, ..overflow });
+        Ok(Self {
+            rows: filter_record_batch(&self.rows, mask)?,
+            places: kept.iter().map(|row| self.places[*row]).collect(),
+            overflows: self.overflows.into_iter().filter_map(row).collect(),
+            undecided: self.undecided,
+        })
+    }
 }
 
 /// A row with columns that are NULL because their value cannot be given.
