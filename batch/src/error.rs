@@ -1,4 +1,3 @@
-use anabranch_shared::aggregate::FinishError;
 use anabranch_shared::archive::HistoryError;
 use anabranch_shared::batch_view::BatchViewError;
 use anabranch_shared::catalog::CatalogError;
@@ -54,9 +53,6 @@ pub enum Error {
     /// See [`ReferenceError`].
     #[error(transparent)]
     Reference(#[from] ReferenceError),
-    /// A result does not fit its type: mend the view.
-    #[error(transparent)]
-    Finish(#[from] FinishError),
     /// Data cannot be brought into the declared form.
     #[error(transparent)]
     Arrow(#[from] ArrowError),

@@ -10,10 +10,10 @@ use anabranch_shared::batch_view::{self, BatchViewError, CHECKSUM_COLUMN, Rows};
 use anabranch_shared::groups::Groups;
 use anabranch_shared::key;
 use anabranch_shared::realtime::StateRow;
-use anabranch_shared::view::{PANE_COLUMN, ViewPlan, WINDOW_TYPE};
+use anabranch_shared::view::{PANE_COLUMN, ViewPlan};
 use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarUDF, Volatility};
@@ -209,21 +209,11 @@ fn properties(plan: &ViewPlan) -> WriterProperties {
 /// The plan's schema with the types that Delta has; readers cast back.
 fn stored_schema(plan: &ViewPlan) -> SchemaRef {
     let declared = batch_view::stored_schema(plan);
-    let fields = declared.fields().iter().map(|field| Field::new(field.name(), stored_type(field.data_type()), true));
+    let fields = declared
+        .fields()
+        .iter()
+        .map(|field| Field::new(field.name(), batch_view::stored_type(field.data_type()), true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-fn stored_type(declared: &DataType) -> DataType {
-    match declared {
-        DataType::UInt8 => DataType::Int16,
-        DataType::UInt16 => DataType::Int32,
-        DataType::UInt32 => DataType::Int64,
-        // Delta's timestamps are microseconds, and digits must not be lost.
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => DataType::Int64,
-        DataType::Timestamp(_, None) => WINDOW_TYPE,
-        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        other => other.clone(),
-    }
 }
 
 fn casted(batch: &RecordBatch, stored: &SchemaRef) -> Result<RecordBatch> {

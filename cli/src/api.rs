@@ -3,6 +3,7 @@
 use anabranch_serving::{Serving, ServingParts, router};
 use anyhow::{Context, bail};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -64,6 +65,11 @@ impl Api {
     }
 
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(&self.get_text(path, query).await?)?)
+    }
+
+    /// The answer as the API wrote it: numbers that are not taken apart keep all their digits.
+    pub async fn get_text(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<String> {
         let mut url = reqwest::Url::parse(&format!("{}{path}", self.base))?;
         for (name, value) in query {
             url.query_pairs_mut().append_pair(name, value);
@@ -72,20 +78,24 @@ impl Api {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.send(self.client.post(format!("{}{path}", self.base)).json(body)).await
+        let answer = self.send(self.client.post(format!("{}{path}", self.base)).json(body)).await?;
+        Ok(serde_json::from_str(&answer)?)
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<String> {
         let request = match key() {
             Some(key) => request.bearer_auth(key),
             None => request,
         };
         let response = request.send().await.with_context(|| format!("cannot reach the API at {}", self.base))?;
         let status = response.status();
-        let answer: Value = response.json().await.with_context(|| format!("{status}: not a JSON answer"))?;
+        let text = response.text().await.with_context(|| format!("{status}: the answer ended early"))?;
+        let answer: Box<RawValue> =
+            serde_json::from_str(&text).with_context(|| format!("{status}: not a JSON answer"))?;
         if status.is_success() {
-            return Ok(answer);
+            return Ok(text);
         }
+        let answer: Value = serde_json::from_str(answer.get())?;
         let text = |field: &str| answer["error"][field].as_str().unwrap_or_default().to_owned();
         bail!("{}\n  help: {}", text("cause"), text("help"))
     }

@@ -1,7 +1,11 @@
 //! What commands print: data on stdout, as text for people or as JSON.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// Prints to stdout in the form that was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -12,12 +16,18 @@ pub struct Output {
 impl Output {
     /// One result: JSON on a line, or the text.
     pub fn print(self, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        let json = serde_json::to_string(value)?;
+        self.print_text(&json, text);
+        Ok(())
+    }
+
+    /// The same of JSON that is there as a text, and is not read and written again.
+    pub fn print_text(self, json: &str, text: impl FnOnce() -> String) {
         if self.json {
-            println!("{}", serde_json::to_string(value)?);
+            println!("{json}");
         } else {
             println!("{}", text());
         }
-        Ok(())
     }
 
     /// Rows of an answer: the answer itself as JSON, or a table.
@@ -26,15 +36,79 @@ impl Output {
     }
 }
 
+/// The fields of a JSON object, in their order and as they are written: a number that is read into a
+/// double and written again may have other digits.
+#[derive(Clone, Debug)]
+pub struct Row(Vec<(String, Box<RawValue>)>);
+
+impl Row {
+    fn of(value: &Value) -> Self {
+        let field = |(name, value): (&String, &Value)| Some((name.clone(), to_raw_value(value).ok()?));
+        Self(value.as_object().into_iter().flatten().filter_map(field).collect())
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The JSON of a field.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.get())
+    }
+
+    /// The row with this JSON in a field that it has.
+    pub fn with(mut self, name: &str, json: &str) -> Self {
+        if let Some((_, value)) = self.0.iter_mut().find(|(field, _)| field == name) {
+            *value = RawValue::from_string(json.to_owned()).expect("a value is given as JSON");
+        }
+        self
+    }
+
+    /// A field as a person reads it.
+    fn cell(&self, name: &str) -> String {
+        let json = self.get(name).unwrap_or("null");
+        match json.as_bytes().first() {
+            Some(b'n') => "NULL".to_owned(),
+            Some(b'"') => serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()),
+            _ => json.to_owned(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Row;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(Row(fields))
+    }
+}
+
 /// Aligned columns under their names.
 pub fn table(columns: &[String], rows: &[Value]) -> String {
-    let cell = |row: &Value, column: &String| match &row[column] {
-        Value::Null => "NULL".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
+    let rows: Vec<Row> = rows.iter().map(Row::of).collect();
+    aligned(columns, &rows)
+}
+
+/// The same of rows as they came.
+pub fn aligned(columns: &[String], rows: &[Row]) -> String {
     let mut lines = vec![columns.to_vec()];
-    lines.extend(rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()));
+    lines.extend(rows.iter().map(|row| columns.iter().map(|column| row.cell(column)).collect()));
     let widths: Vec<usize> =
         (0..columns.len()).map(|i| lines.iter().map(|line| line[i].chars().count()).max().unwrap_or(0)).collect();
     let padded = |line: &Vec<String>| -> String {
@@ -53,5 +127,15 @@ mod tests {
     fn columns_are_aligned() {
         let rows = [json!({"country": "Norway", "lines": 12}), json!({"country": null, "lines": 3})];
         assert_eq!(table(&["country".into(), "lines".into()], &rows), "country  lines\nNorway   12\nNULL     3");
+    }
+
+    #[test]
+    fn numbers_have_the_digits_with_which_they_came() {
+        let rows: Vec<Row> =
+            serde_json::from_str(r#"[{"x":2.2250738585072014e-308,"n":[9007199254740993,-0.0],"s":"a\"b"}]"#).unwrap();
+        let columns = ["x", "n", "s", "none"].map(str::to_owned);
+        let text = aligned(&columns, &rows);
+        let cells: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(cells, ["2.2250738585072014e-308", "[9007199254740993,-0.0]", "a\"b", "NULL"]);
     }
 }

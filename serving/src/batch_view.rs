@@ -6,16 +6,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anabranch_shared::batch_view::stored_type;
 use anabranch_shared::view::{PANE_COLUMN, ViewPlan};
 use arrow::array::RecordBatch;
-use datafusion::catalog::TableProvider;
-use datafusion::common::Column;
+use datafusion::common::{Column, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, SortExpr};
+use datafusion::logical_expr::{Expr, SortExpr, lit};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use deltalake::table::builder::parse_table_uri;
 use futures::stream::BoxStream;
 
+use crate::batch_files::BatchFiles;
 use crate::condition::beyond;
 use crate::failure::Failure;
 use crate::group_id::GroupId;
@@ -25,7 +26,7 @@ use crate::sorted_files::{SortedFiles, Span};
 #[derive(Clone)]
 pub(crate) struct BatchView {
     context: SessionContext,
-    table: Arc<dyn TableProvider>,
+    table: Arc<BatchFiles>,
     files: Arc<SortedFiles>,
 }
 
@@ -48,10 +49,9 @@ impl BatchView {
     pub async fn open(context: &SessionContext, place: &Path) -> Result<Self, Failure> {
         let url = parse_table_uri(place.to_string_lossy()).map_err(Failure::unread)?;
         let delta = deltalake::open_table(url).await.map_err(Failure::unread)?;
-        let session = Arc::new(context.state());
-        let table = delta.table_provider().with_session(session).build().await?;
-        let files = Arc::new(SortedFiles::new(context, delta));
-        Ok(Self { context: context.clone(), table: Arc::new(table), files })
+        let files = BatchFiles::of(&delta, place)?;
+        let sorted = Arc::new(SortedFiles::new(context, files.clone()));
+        Ok(Self { context: context.clone(), table: Arc::new(files), files: sorted })
     }
 
     /// The rows that meet the condition, in no order.
@@ -93,7 +93,10 @@ impl BatchView {
         if let Some(after) = after {
             frame = frame.filter(beyond(plan, after)?)?;
         }
-        Ok(frame.sort(order(plan))?.limit(0, Some(limit))?)
+        // A view without keys and window has one row, and nothing to sort it by.
+        let order = order(plan);
+        let sorted = if order.is_empty() { frame } else { frame.sort(order)? };
+        Ok(sorted.limit(0, Some(limit))?)
     }
 
     fn frame(&self, condition: Option<Expr>) -> Result<DataFrame, Failure> {
@@ -110,6 +113,12 @@ fn order(plan: &ViewPlan) -> Vec<SortExpr> {
     let keys = plan.keys.iter().map(|key| key.name.as_str());
     let pane = plan.window.is_some().then_some(PANE_COLUMN);
     keys.chain(pane).map(|name| batch_column(name).sort(true, true)).collect()
+}
+
+/// A value of a group's column in the type in which the column is stored, so that nothing has to be
+/// converted where a filter meets statistics.
+pub(crate) fn stored_literal(value: ScalarValue) -> Result<Expr, Failure> {
+    Ok(lit(value.cast_to(&stored_type(&value.data_type()))?))
 }
 
 /// A column of the batch view, by its exact name.

@@ -1,24 +1,16 @@
 //! Which groups a read asks for, as each side takes it.
 
-use std::sync::Arc;
-
-use anabranch_shared::event::{parse_date, parse_decimal, parse_timestamp};
 use anabranch_shared::key;
 use anabranch_shared::realtime::{Select, StateRow};
 use anabranch_shared::view::{PANE_COLUMN, ViewPlan};
-use arrow::array::timezone::Tz;
-use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, Scalar, StringArray, TimestampMicrosecondArray,
-    new_null_array,
-};
+use arrow::array::{ArrayRef, BooleanArray, Scalar};
+use arrow::compute::and;
 use arrow::compute::kernels::cmp::not_distinct;
-use arrow::compute::{CastOptions, and, cast_with_options};
-use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, lit};
 
-use crate::batch_view::batch_column;
+use crate::batch_view::{batch_column, stored_literal};
 use crate::failure::Failure;
 use crate::group_id::GroupId;
 
@@ -36,7 +28,7 @@ impl Condition {
     pub fn expr(&self, plan: &ViewPlan) -> Result<Option<Expr>, Failure> {
         let mut terms = Vec::new();
         for (key, value) in &self.keys {
-            terms.push(equals(&plan.keys[*key].name, ScalarValue::try_from_array(value, 0)?));
+            terms.push(equals(&plan.keys[*key].name, &ScalarValue::try_from_array(value, 0)?)?);
         }
         terms.extend(panes_between(plan, self.from, self.to));
         Ok(conjunction(terms))
@@ -120,54 +112,27 @@ fn groups_above(plan: &ViewPlan, bound: &GroupId, equal: Expr) -> Result<Expr, F
     if plan.window.is_some() {
         parts.push((PANE_COLUMN, ScalarValue::TimestampMicrosecond(Some(bound.pane().0), None)));
     }
-    let above = parts
-        .iter()
-        .rev()
-        .fold(equal, |rest, (name, value)| greater(name, value).or(equals(name, value.clone()).and(rest)));
+    let mut above = equal;
+    for (name, value) in parts.iter().rev() {
+        above = greater(name, value)?.or(equals(name, value)?.and(above));
+    }
     // Implied by the rest, but in a form that statistics prune by.
-    let pruning = parts.first().filter(|(_, value)| !value.is_null());
-    let pruning = pruning.map(|(name, value)| batch_column(name).gt_eq(lit(value.clone())));
-    Ok(pruning.into_iter().fold(above, |above, pruning| pruning.and(above)))
+    match parts.first().filter(|(_, value)| !value.is_null()) {
+        Some((name, value)) => Ok(batch_column(name).gt_eq(stored_literal(value.clone())?).and(above)),
+        None => Ok(above),
+    }
 }
 
-fn equals(column: &str, value: ScalarValue) -> Expr {
-    if value.is_null() { batch_column(column).is_null() } else { batch_column(column).eq(lit(value)) }
+fn equals(column: &str, value: &ScalarValue) -> Result<Expr, Failure> {
+    let column = batch_column(column);
+    Ok(if value.is_null() { column.is_null() } else { column.eq(stored_literal(value.clone())?) })
 }
 
-fn greater(column: &str, value: &ScalarValue) -> Expr {
-    if value.is_null() { batch_column(column).is_not_null() } else { batch_column(column).gt(lit(value.clone())) }
+fn greater(column: &str, value: &ScalarValue) -> Result<Expr, Failure> {
+    let column = batch_column(column);
+    Ok(if value.is_null() { column.is_not_null() } else { column.gt(stored_literal(value.clone())?) })
 }
 
 fn pane_literal(start_us: i64) -> Expr {
     lit(ScalarValue::TimestampMicrosecond(Some(start_us), None))
-}
-
-/// An array of the one value that `text` stands for in `data_type`; NULL for no text.
-pub(crate) fn key_value(text: Option<&str>, data_type: &DataType) -> Result<ArrayRef, String> {
-    let Some(text) = text else { return Ok(new_null_array(data_type, 1)) };
-    let value: ArrayRef = match data_type {
-        DataType::Utf8 => Arc::new(StringArray::from(vec![text])),
-        DataType::Boolean => Arc::new(BooleanArray::from(vec![parse_bool(text)?])),
-        DataType::Decimal128(precision, scale) => {
-            Arc::new(Decimal128Array::from(vec![parse_decimal(text, *precision, *scale)?]))
-        }
-        DataType::Date32 => Arc::new(Date32Array::from(vec![parse_date(text)?])),
-        // In UTC, because a cast from a time without a zone would read it as the column's local time.
-        DataType::Timestamp(..) => {
-            Arc::new(TimestampMicrosecondArray::from(vec![parse_time(text)?]).with_timezone("+00:00"))
-        }
-        _ => Arc::new(Int64Array::from(vec![text.parse::<i64>().map_err(|_| format!("'{text}' is not an integer"))?])),
-    };
-    let exact = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(&value, data_type, &exact).map_err(|_| format!("'{text}' is outside the range of its column"))
-}
-
-fn parse_bool(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| format!("'{text}' is neither true nor false"))
-}
-
-/// ISO 8601 into microseconds since 1970.
-pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
-    let utc: Tz = "UTC".parse().expect("UTC is a time zone");
-    parse_timestamp(text, &utc)
 }

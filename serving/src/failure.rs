@@ -170,18 +170,11 @@ impl From<ArrowError> for Failure {
 }
 
 impl From<FinishViewError> for Failure {
-    /// An overflow is told as it is: it names the aggregate and the way out, and no place.
     fn from(error: FinishViewError) -> Self {
         match error {
             FinishViewError::State(error) => error.into(),
             FinishViewError::Arrow(error) => error.into(),
-            FinishViewError::Finish(error) => {
-                Self::new(Kind::Unanswerable, error.to_string(), "mend the view's SQL and rebuild the view")
-            }
-            FinishViewError::Evaluate(error) => {
-                let cause = format!("evaluating the view's SELECT list: {}", error.strip_backtrace());
-                Self::new(Kind::Unanswerable, cause, "mend the view's SQL and rebuild the view")
-            }
+            FinishViewError::Type(error) => Self::internal(error),
         }
     }
 }
@@ -197,6 +190,7 @@ impl From<DataFusionError> for Failure {
     fn from(error: DataFusionError) -> Self {
         match carried(&error) {
             Some(failure) => failure.clone(),
+            None if is_bug(&error) => Self::internal(error),
             None => Self::unread(error),
         }
     }
@@ -205,6 +199,12 @@ impl From<DataFusionError> for Failure {
 /// The failure that went into a DataFusion stream, if that is what came out.
 pub(crate) fn carried(error: &DataFusionError) -> Option<&Failure> {
     causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// Whether a plan of our own could not be made, which trying again will not change.
+fn is_bug(error: &DataFusionError) -> bool {
+    use DataFusionError::*;
+    matches!(error.find_root(), Internal(_) | Plan(_) | SchemaError(..) | NotImplemented(_))
 }
 
 /// The error and what caused it, and so on.

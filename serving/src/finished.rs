@@ -1,18 +1,16 @@
 //! Finished rows of some of the windows that have been put together.
 
-use std::sync::Arc;
-
 use anabranch_shared::aggregate::{StateError, States, row};
 use anabranch_shared::merge::Merge;
-use anabranch_shared::view::{Bounds, ViewPlan};
+use anabranch_shared::view::{Bounds, FinishedRows, ViewPlan};
 use anabranch_shared::windows::Windows;
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::UInt32Array;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::json::{JsonRow, json_rows};
+use crate::json::JsonRow;
+use crate::overflow::finished_json;
 use crate::parts::Shares;
-use crate::pin::Pinned;
 
 /// Windows with states of their own, one after the other.
 pub(crate) struct Chosen<'a> {
@@ -47,7 +45,7 @@ impl<'a> Chosen<'a> {
     }
 
     /// Finishes the windows with these indexes, less those that HAVING removes.
-    pub fn finish(&self, plan: &ViewPlan, indexes: Vec<u32>) -> Result<RecordBatch, Failure> {
+    pub fn finish(&self, plan: &ViewPlan, indexes: Vec<u32>) -> Result<FinishedRows, Failure> {
         Ok(plan.finish(&self.bounds, &self.keys, &self.states, &UInt32Array::from(indexes))?)
     }
 }
@@ -60,46 +58,21 @@ pub(crate) fn finished(
     merge: &Merge,
     windows: &Windows<'_>,
     order: &[u32],
-) -> Result<RecordBatch, Failure> {
+) -> Result<FinishedRows, Failure> {
     if order.len() == windows.len() {
         return Ok(merge.finish_windows(windows, order)?);
     }
     Chosen::of(plan, windows, order)?.finish(plan, (0..order.len() as u32).collect())
 }
 
-/// The same as JSON, each row with its shares.
-pub(crate) fn finished_with_shares(
-    pinned: &Pinned,
-    merge: &Merge,
-    windows: &Windows<'_>,
-    order: &[u32],
-    shares: Shares,
-) -> Result<Vec<JsonRow>, Failure> {
-    let with = |(row, (batch, realtime)): (Option<JsonRow>, (Value, Value))| {
-        let mut row = row?;
+/// Finished rows as JSON, each with its shares; there is a share for each place in the order.
+pub(crate) fn with_shares(plan: &ViewPlan, finished: &FinishedRows, shares: Shares) -> Result<Vec<JsonRow>, Failure> {
+    let mut shares: Vec<Option<(Value, Value)>> = shares.into_iter().map(Some).collect();
+    let mut rows = finished_json(plan, finished)?;
+    for (row, place) in rows.iter_mut().zip(&finished.places) {
+        let (batch, realtime) = shares[*place as usize].take().unwrap_or_default();
         row.insert("_batch".to_owned(), batch);
         row.insert("_realtime".to_owned(), realtime);
-        Some(row)
-    };
-    let rows = row_of_each(pinned, merge, windows, order)?;
-    Ok(rows.into_iter().zip(shares).filter_map(with).collect())
-}
-
-/// The row of each window, where HAVING keeps it. A finished answer does not say which rows HAVING
-/// removed, so a view with one finishes its windows singly.
-fn row_of_each(
-    pinned: &Pinned,
-    merge: &Merge,
-    windows: &Windows<'_>,
-    order: &[u32],
-) -> Result<Vec<Option<JsonRow>>, Failure> {
-    let plan = &pinned.plan;
-    if Arc::ptr_eq(plan, &pinned.unfiltered) {
-        return Ok(json_rows(&finished(plan, merge, windows, order)?)?.into_iter().map(Some).collect());
     }
-    let single = |window: &u32| {
-        let row = Chosen::of(plan, windows, std::slice::from_ref(window))?.finish(plan, vec![0])?;
-        Ok(json_rows(&row)?.pop())
-    };
-    order.iter().map(single).collect()
+    Ok(rows)
 }

@@ -4,12 +4,11 @@
 //! are ISO 8601 in UTC; doubles are numbers, except NaN and the infinities, which JSON cannot say.
 //! Lists are arrays and structs are objects, of such values.
 
-use anabranch_shared::view::WINDOW_TYPE;
 use arrow::array::{Array, ArrayRef, AsArray, GenericListArray, OffsetSizeTrait, RecordBatch, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::*;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde_json::{Map, Number, Value};
 
 use crate::failure::Failure;
@@ -39,9 +38,10 @@ fn json_values(column: &ArrayRef) -> Result<Vec<Value>, Failure> {
         UInt64 => column.as_primitive::<UInt64Type>().iter().map(Value::from).collect(),
         Float32 => each(column.as_primitive::<Float32Type>().iter(), json_float),
         Float64 => each(column.as_primitive::<Float64Type>().iter(), json_double),
-        Timestamp(_, _) => each(cast(column, &WINDOW_TYPE)?.as_primitive::<TimestampMicrosecondType>().iter(), |us| {
-            iso_time(us).into()
-        }),
+        Date32 => each(column.as_primitive::<Date32Type>().iter(), |days| iso_date(days).into()),
+        Timestamp(unit, _) => {
+            each(cast(column, &Int64)?.as_primitive::<Int64Type>().iter(), |time| iso_time_in(*unit, time).into())
+        }
         List(_) => lists(column.as_list::<i32>())?,
         LargeList(_) => lists(column.as_list::<i64>())?,
         Struct(_) => structs(column.as_struct())?,
@@ -108,6 +108,24 @@ pub(crate) fn iso_time(us: i64) -> String {
     }
 }
 
+/// A time since 1970 in its unit; one of nanoseconds keeps them.
+fn iso_time_in(unit: TimeUnit, time: i64) -> String {
+    let us = match unit {
+        TimeUnit::Second => time.checked_mul(1_000_000),
+        TimeUnit::Millisecond => time.checked_mul(1000),
+        TimeUnit::Microsecond => Some(time),
+        TimeUnit::Nanosecond => {
+            return DateTime::from_timestamp_nanos(time).to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        }
+    };
+    us.map_or_else(|| time.to_string(), iso_time)
+}
+
+/// Days since 1970 as `2011-10-06`; beyond the calendar the number itself.
+fn iso_date(days: i32) -> String {
+    NaiveDate::from_epoch_days(days).map_or_else(|| days.to_string(), |date| date.to_string())
+}
+
 /// An Arrow type by the name that SQL knows it by.
 pub(crate) fn sql_type(data_type: &DataType) -> String {
     use DataType::*;
@@ -156,7 +174,13 @@ mod tests {
             json!([0.5, "NaN", "-Infinity"])
         );
         assert_eq!(values(Float32Array::from(vec![0.1])), json!([0.1]));
-        assert_eq!(values(Date32Array::from(vec![0])), json!(["1970-01-01"]));
+        let dates = Date32Array::from(vec![0, -719_162, 2_932_896, 2_932_897, i32::MAX]);
+        let expected = json!(["1970-01-01", "0001-01-01", "9999-12-31", "+10000-01-01", "2147483647"]);
+        assert_eq!(values(dates), expected, "none takes the others away");
+        let times = TimestampNanosecondArray::from(vec![1, -1]).with_timezone("Europe/Berlin");
+        assert_eq!(values(times), json!(["1970-01-01T00:00:00.000000001Z", "1969-12-31T23:59:59.999999999Z"]));
+        let times = TimestampSecondArray::from(vec![-62_135_596_800, 253_402_300_799, i64::MAX]);
+        assert_eq!(values(times), json!(["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9223372036854775807"]));
         let times = TimestampMicrosecondArray::from(vec![Some(1_317_918_000_000_000), Some(1_500_000), None]);
         assert_eq!(values(times), json!(["2011-10-06T16:20:00Z", "1970-01-01T00:00:01.500Z", null]));
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anabranch_shared::merge::Merge;
 use anabranch_shared::realtime::StateRow;
+use anabranch_shared::view::FinishedRows;
 use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::Expr;
@@ -49,7 +50,7 @@ impl Merging {
     }
 
     /// The next finished rows; `None` at the end.
-    pub async fn next(&mut self) -> Result<Option<RecordBatch>, Failure> {
+    pub async fn next(&mut self) -> Result<Option<FinishedRows>, Failure> {
         let (runs, pinned) = match self {
             Self::Panes(panes) => return panes.next().await,
             Self::Windows { runs, pinned } => (runs, pinned),
@@ -74,7 +75,7 @@ impl Merging {
     }
 
     /// The rest as a stream.
-    pub fn stream(self) -> impl Stream<Item = Result<RecordBatch, Failure>> {
+    pub fn stream(self) -> impl Stream<Item = Result<FinishedRows, Failure>> {
         futures::stream::try_unfold(self, async |mut merging| Ok(merging.next().await?.map(|rows| (rows, merging))))
     }
 }
@@ -100,7 +101,7 @@ impl Panes {
         Ok(Self { merged: vec![false; realtime.rows.len()], searched: 0, pinned, realtime, batch, batch_rows: 0 })
     }
 
-    async fn next(&mut self) -> Result<Option<RecordBatch>, Failure> {
+    async fn next(&mut self) -> Result<Option<FinishedRows>, Failure> {
         if let Some(stream) = &mut self.batch {
             if let Some(batch) = stream.try_next().await? {
                 self.batch_rows += batch.num_rows();
@@ -111,7 +112,7 @@ impl Panes {
         self.merge_rest()
     }
 
-    fn merge_batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Failure> {
+    fn merge_batch(&mut self, batch: &RecordBatch) -> Result<FinishedRows, Failure> {
         let mut merge = Merge::new(self.pinned.plan.clone());
         merge.add_stored(batch)?;
         for group in ids_of(&self.pinned.plan, batch)? {
@@ -122,12 +123,12 @@ impl Panes {
                 merge.add_rows(std::slice::from_ref(&self.realtime.rows[*index]))?;
             }
         }
-        Ok(merge.finish()?.rows)
+        Ok(merge.finish()?)
     }
 
     /// Groups that the batch view does not have. The rows of one group may be far apart, so a chunk
     /// takes whole groups.
-    fn merge_rest(&mut self) -> Result<Option<RecordBatch>, Failure> {
+    fn merge_rest(&mut self) -> Result<Option<FinishedRows>, Failure> {
         let (mut merge, mut taken) = (Merge::new(self.pinned.plan.clone()), 0);
         while taken < CHUNK_ROWS && self.searched < self.realtime.rows.len() {
             let row: &StateRow = &self.realtime.rows[self.searched];
@@ -140,6 +141,6 @@ impl Panes {
             }
             self.searched += 1;
         }
-        if taken == 0 { Ok(None) } else { Ok(Some(merge.finish()?.rows)) }
+        if taken == 0 { Ok(None) } else { Ok(Some(merge.finish()?)) }
     }
 }

@@ -15,9 +15,10 @@ use arrow::array::RecordBatch;
 
 use crate::condition::Condition;
 use crate::failure::Failure;
-use crate::finished::{finished, finished_with_shares};
+use crate::finished::{finished, with_shares};
 use crate::group_id::{GroupId, RowId, ids_of};
-use crate::json::{JsonRow, json_rows};
+use crate::json::JsonRow;
+use crate::overflow::{Overflows, finished_json};
 use crate::parts::shares;
 use crate::pin::Pinned;
 use crate::realtime_view::RealtimeView;
@@ -45,6 +46,7 @@ pub(crate) struct Page {
     /// Rows merged from each side.
     pub batch_rows: usize,
     pub realtime_rows: usize,
+    pub overflows: Overflows,
 }
 
 /// Reads a page from the pinned batch view and the rows that were read from the real-time view.
@@ -72,7 +74,7 @@ async fn page_of_panes(pinned: &Pinned, realtime: &RealtimeView, request: PageRe
         let windows = merge.windows()?;
         let order = windows.order();
         let looked_at = LookedAt { pinned, realtime, sides: &chunk.sides, merge: &merge, windows: &windows };
-        page.rows.extend(looked_at.rows(&order, request.parts)?);
+        page.add(&looked_at, &order, request.parts)?;
         page.last = match order.last() {
             _ if !chunk.more => None,
             Some(window) => Some(looked_at.id(*window)),
@@ -112,6 +114,18 @@ async fn page_of_windows(
 }
 
 impl Page {
+    /// Adds the rows of these windows.
+    fn add(&mut self, from: &LookedAt<'_>, order: &[u32], parts: bool) -> Result<(), Failure> {
+        let plan = &from.pinned.plan;
+        let finished = finished(plan, from.merge, from.windows, order)?;
+        self.overflows.add(plan, &finished);
+        self.rows.extend(match parts {
+            true => with_shares(plan, &finished, shares(from.pinned, from.realtime, from.sides, from.windows, order)?)?,
+            false => finished_json(plan, &finished)?,
+        });
+        Ok(())
+    }
+
     /// Adds rows up to `limit`; true if there is a window beyond.
     fn take(&mut self, from: &LookedAt<'_>, order: &[u32], limit: usize, parts: bool) -> Result<bool, Failure> {
         let mut rest = order;
@@ -120,7 +134,7 @@ impl Page {
                 return Ok(true);
             }
             let (next, beyond) = rest.split_at(rest.len().min(limit - self.rows.len()));
-            self.rows.extend(from.rows(next, parts)?);
+            self.add(from, next, parts)?;
             self.last = next.last().map(|window| from.id(*window));
             rest = beyond;
         }
@@ -138,14 +152,6 @@ struct LookedAt<'a> {
 }
 
 impl LookedAt<'_> {
-    fn rows(&self, order: &[u32], parts: bool) -> Result<Vec<JsonRow>, Failure> {
-        if !parts {
-            return json_rows(&finished(&self.pinned.plan, self.merge, self.windows, order)?);
-        }
-        let shares = shares(self.pinned, self.realtime, self.sides, self.windows, order)?;
-        finished_with_shares(self.pinned, self.merge, self.windows, order, shares)
-    }
-
     fn id(&self, window: u32) -> RowId {
         RowId::new(self.windows.keys[window as usize], self.windows.bounds[window as usize])
     }

@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::finished::Chosen;
-use crate::json::{JsonRow, json_rows};
+use crate::json::JsonRow;
+use crate::overflow::{OVERFLOW_FIELD, finished_json};
 use crate::pin::Pinned;
 use crate::realtime_view::RealtimeView;
 use crate::sides::Sides;
@@ -72,9 +73,10 @@ fn share(plan: &ViewPlan, side: &Merge, windows: &Windows<'_>, order: &[u32]) ->
         }
     }
     let mut values = vec![Value::Null; order.len()];
-    let rows = json_rows(&chosen.finish(plan, present.iter().copied().collect())?)?;
-    for (index, row) in present.into_iter().zip(rows) {
-        values[index as usize] = Value::Object(values_of(plan, row));
+    let present: Vec<u32> = present.into_iter().collect();
+    let finished = chosen.finish(plan, present.clone())?;
+    for (place, row) in finished.places.iter().zip(finished_json(plan, &finished)?) {
+        values[present[*place as usize] as usize] = Value::Object(values_of(plan, row));
     }
     Ok(values)
 }
@@ -91,10 +93,10 @@ fn place(plan: &ViewPlan, whole: &[(&[u8], Bounds)], (key, bounds): (&[u8], Boun
     (of == key && bounds.1 <= end).then_some(index)
 }
 
-/// The value columns of a finished row.
+/// The value columns of a finished row, and which of them cannot be given.
 fn values_of(plan: &ViewPlan, mut row: JsonRow) -> JsonRow {
-    let values = plan.output.iter().filter(|column| column.role == Role::Value);
-    values.filter_map(|column| row.remove_entry(&column.name)).collect::<Map<String, Value>>()
+    let values = plan.output.iter().filter(|column| column.role == Role::Value).map(|column| column.name.as_str());
+    values.chain([OVERFLOW_FIELD]).filter_map(|name| row.remove_entry(name)).collect::<Map<String, Value>>()
 }
 
 #[cfg(test)]

@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use anabranch_shared::view::{PANE_COLUMN, ViewPlan};
 use arrow::array::RecordBatch;
-use datafusion::catalog::TableProvider;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::{DataFrame, SessionContext};
-use deltalake::DeltaTable;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
+use crate::batch_files::BatchFiles;
 use crate::batch_view::batch_column;
 use crate::failure::Failure;
 use crate::group_id::{GroupId, ids_of};
@@ -34,17 +33,17 @@ pub(crate) struct Span {
 pub(crate) struct SortedFiles {
     /// One partition reads a file from its beginning to its end.
     context: SessionContext,
-    table: DeltaTable,
+    table: BatchFiles,
     files: OnceCell<Vec<SortedFile>>,
 }
 
 struct SortedFile {
     first: GroupId,
-    rows: Arc<dyn TableProvider>,
+    rows: Arc<BatchFiles>,
 }
 
 impl SortedFiles {
-    pub fn new(context: &SessionContext, table: DeltaTable) -> Self {
+    pub fn new(context: &SessionContext, table: BatchFiles) -> Self {
         let state = context.state();
         let config = state.config().clone().with_target_partitions(1);
         let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
@@ -83,18 +82,15 @@ impl SortedFiles {
 
     /// Looks at the first row of every file.
     async fn open(&self, plan: &ViewPlan) -> Result<Vec<SortedFile>, Failure> {
-        let snapshot = self.table.snapshot().map_err(Failure::unread)?;
-        let paths: Vec<String> = snapshot.log_data().iter().map(|file| file.path().into_owned()).collect();
-        let files = stream::iter(paths).map(|path| self.open_file(plan, path)).buffer_unordered(OPENED_AT_ONCE);
+        let files = stream::iter(self.table.each().map(|rows| self.open_file(plan, rows)));
+        let files = files.buffer_unordered(OPENED_AT_ONCE);
         let mut files: Vec<SortedFile> = files.try_filter_map(async |file| Ok(file)).try_collect().await?;
         files.sort_unstable_by(|a, b| a.first.cmp(&b.first));
         Ok(files)
     }
 
-    async fn open_file(&self, plan: &ViewPlan, path: String) -> Result<Option<SortedFile>, Failure> {
-        let session = Arc::new(self.context.state());
-        let rows = self.table.table_provider().with_session(session).with_file_paths([path]).build().await?;
-        let rows: Arc<dyn TableProvider> = Arc::new(rows);
+    async fn open_file(&self, plan: &ViewPlan, rows: BatchFiles) -> Result<Option<SortedFile>, Failure> {
+        let rows = Arc::new(rows);
         let names = plan.keys.iter().map(|key| key.name.as_str()).chain(plan.window.is_some().then_some(PANE_COLUMN));
         let group: Vec<Expr> = names.map(batch_column).collect();
         let first = self.context.read_table(rows.clone())?.select(group)?.limit(0, Some(1))?.collect().await?;

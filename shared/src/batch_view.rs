@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
 use crate::aggregate::StateError;
@@ -39,6 +39,20 @@ pub fn stored_schema(plan: &ViewPlan) -> SchemaRef {
 fn and_checksum(columns: &Schema) -> SchemaRef {
     let checksum = Arc::new(Field::new(CHECKSUM_COLUMN, DataType::Int32, true));
     Arc::new(Schema::new(columns.fields().iter().cloned().chain([checksum]).collect::<Vec<_>>()))
+}
+
+/// The type in which Delta holds a column of this type; readers cast back.
+pub fn stored_type(declared: &DataType) -> DataType {
+    match declared {
+        DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        // Delta's timestamps are microseconds, and digits must not be lost.
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => DataType::Int64,
+        DataType::Timestamp(_, None) => WINDOW_TYPE,
+        DataType::Timestamp(_, Some(_)) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        other => other.clone(),
+    }
 }
 
 /// The columns of some rows, as the checksum and the merge need them.

@@ -11,7 +11,7 @@ use crate::aggregate::StateError;
 use crate::batch_view::BatchViewError;
 use crate::groups::Groups;
 use crate::realtime::StateRow;
-use crate::view::{FinishViewError, ViewPlan};
+use crate::view::{FinishViewError, FinishedRows, ViewPlan};
 use crate::windows::Windows;
 
 /// Collects the states of one generation from both sides.
@@ -19,15 +19,6 @@ use crate::windows::Windows;
 pub struct Merge {
     plan: Arc<ViewPlan>,
     groups: Groups,
-}
-
-/// A merged, finished answer.
-#[derive(Debug)]
-pub struct MergedRows {
-    /// Rows in the order of key and window, less those that HAVING removes.
-    pub rows: RecordBatch,
-    /// Windows before HAVING, or groups where the view has no windows.
-    pub windows: usize,
 }
 
 impl Merge {
@@ -65,15 +56,14 @@ impl Merge {
         Windows::of(&self.plan, &self.groups)
     }
 
-    /// Finishes all windows.
-    pub fn finish(&self) -> Result<MergedRows, FinishViewError> {
+    /// Finishes all windows: rows in the order of key and window, less those that HAVING removes.
+    pub fn finish(&self) -> Result<FinishedRows, FinishViewError> {
         let windows = self.windows()?;
-        let rows = self.finish_windows(&windows, &windows.order())?;
-        Ok(MergedRows { rows, windows: windows.len() })
+        self.finish_windows(&windows, &windows.order())
     }
 
     /// Finishes those windows that `order` names, in that order, less those that HAVING removes.
-    pub fn finish_windows(&self, windows: &Windows<'_>, order: &[u32]) -> Result<RecordBatch, FinishViewError> {
+    pub fn finish_windows(&self, windows: &Windows<'_>, order: &[u32]) -> Result<FinishedRows, FinishViewError> {
         self.plan.finish(&windows.bounds, &windows.keys, windows.states(), &order.to_vec().into())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use anabranch_shared::aggregate::{FinishedColumn, finish_column};
 use anabranch_shared::batch_view::BatchViewError;
 use anabranch_shared::groups::Groups;
 use anabranch_shared::key;
@@ -45,6 +46,8 @@ impl fmt::Display for Difference {
 struct Finished {
     values: Values,
     data_type: DataType,
+    /// Groups whose value is beyond the type.
+    overflows: BTreeSet<usize>,
 }
 
 pub fn compare(plan: &ViewPlan, oracle: &Oracle, groups: &Groups) -> Result<Option<Difference>> {
@@ -61,7 +64,12 @@ pub fn compare(plan: &ViewPlan, oracle: &Oracle, groups: &Groups) -> Result<Opti
             (found_groups(plan, panes.collect())?, groups.states())
         }
     };
-    let columns = oracle.aggregates.iter().map(|index| Ok((*index, finished(states[*index].finish()?)?)));
+    let groups = windows.as_ref().map_or(groups.len(), Windows::len);
+    let columns = oracle.aggregates.iter().map(|index| {
+        let bound = plan.aggregates[*index].bound.as_ref();
+        let column = finish_column(bound, states[*index].as_ref(), groups).map_err(BatchViewError::from)?;
+        Ok((*index, finished(column)?))
+    });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let all: BTreeSet<&Group> = oracle.groups.keys().chain(found.keys()).collect();
     for group in all {
@@ -86,7 +94,7 @@ fn first_unequal(
     expected: &[Value],
 ) -> Result<Option<Unequal>> {
     for ((index, column), expected) in columns.iter().zip(expected) {
-        if !equal(&column.values, row, expected) {
+        if !agrees(column, row, expected) {
             let found = match column.values.double(row) {
                 Some(double) => double.to_string(),
                 None => text(&column.values.exact(row).unwrap_or(Exact::Null), &column.data_type)?,
@@ -99,6 +107,13 @@ fn first_unequal(
         }
     }
     Ok(None)
+}
+
+fn agrees(column: &Finished, row: usize, expected: &Value) -> bool {
+    match column.overflows.contains(&row) {
+        true => is_beyond(expected, &column.data_type),
+        false => equal(&column.values, row, expected),
+    }
 }
 
 fn equal(values: &Values, row: usize, expected: &Value) -> bool {
@@ -127,8 +142,18 @@ fn found_groups(plan: &ViewPlan, groups: Vec<(&[u8], i64)>) -> Result<BTreeMap<G
     Ok((0..groups.len()).map(group).collect())
 }
 
-fn finished(array: ArrayRef) -> Result<Finished> {
-    Ok(Finished { values: values(&array)?, data_type: array.data_type().clone() })
+fn finished(column: FinishedColumn) -> Result<Finished> {
+    let overflows = column.overflows.iter().map(|(group, _)| *group).collect();
+    Ok(Finished { values: values(&column.values)?, data_type: column.values.data_type().clone(), overflows })
+}
+
+/// Whether the oracle's value is no value of our type either.
+fn is_beyond(expected: &Value, data_type: &DataType) -> bool {
+    let Value::Exact(Exact::Number(number)) = expected else { return false };
+    match data_type {
+        DataType::Decimal128(precision, _) => number.unsigned_abs() >= 10u128.pow(u32::from(*precision)),
+        _ => i64::try_from(*number).is_err(),
+    }
 }
 
 fn values(array: &ArrayRef) -> Result<Values> {

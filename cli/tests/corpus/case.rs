@@ -37,8 +37,8 @@ pub enum Expected {
     Rows(Vec<String>),
     /// The view is refused, with these words.
     Refused(String),
-    /// States agree but cannot be finished, with these words.
-    Fails(String),
+    /// States agree, and a value is beyond its type, with these words.
+    Overflows(String),
 }
 
 impl Story {
@@ -70,9 +70,9 @@ impl Story {
                     continue;
                 }
                 "rows" => Expected::Rows(body.lines().map(str::to_owned).collect()),
-                "refused" | "fails" if rest.is_empty() => panic!("{name}: {kind} for what reason?"),
+                "refused" | "overflows" if rest.is_empty() => panic!("{name}: {kind} for what reason?"),
                 "refused" => Expected::Refused(rest),
-                "fails" => Expected::Fails(rest),
+                "overflows" => Expected::Overflows(rest),
                 other => panic!("{name}: what is '{other}'?"),
             };
             cases.last_mut().unwrap_or_else(|| panic!("{name}: {kind} before a view")).expected = expected;

@@ -150,8 +150,9 @@ impl Roads<'_> {
     fn finished(&self, reference: &Rows, expected: &Expected) -> anyhow::Result<()> {
         let mut merge = Merge::new(self.plan.clone());
         merge.add_rows(reference)?;
-        match (expected, merge.finish()) {
-            (Expected::Rows(expected), Ok(merged)) => {
+        let merged = merge.finish()?;
+        match expected {
+            Expected::Rows(expected) => {
                 let found = text(&merged.rows)?;
                 ensure!(
                     found == *expected,
@@ -159,15 +160,15 @@ impl Roads<'_> {
                     found.join("\n"),
                     expected.join("\n")
                 );
-                Ok(())
+                ensure!(merged.overflows.is_empty(), "a value is beyond its type: {:?}", merged.overflows);
             }
-            (Expected::Fails(words), Err(error)) => {
-                ensure!(error.to_string().contains(words), "fails otherwise: {error}");
-                Ok(())
+            Expected::Overflows(words) => {
+                let named = merged.overflows.iter().any(|overflow| overflow.cause.contains(words));
+                ensure!(named, "overflows otherwise: {:?}", merged.overflows);
             }
-            (_, Ok(_)) => anyhow::bail!("does not fail"),
-            (_, Err(error)) => Err(error.into()),
+            Expected::Refused(_) => anyhow::bail!("is not refused"),
         }
+        Ok(())
     }
 }
 

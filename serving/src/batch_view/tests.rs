@@ -13,8 +13,9 @@ use futures::TryStreamExt;
 use parquet::file::properties::WriterProperties;
 
 use super::*;
-use crate::condition::{Condition, key_value};
+use crate::condition::Condition;
 use crate::group_id::ids_of;
+use crate::key_value::key_value;
 
 const USERS: i64 = 20_000;
 const MINUTES: i64 = 10;

@@ -7,12 +7,14 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 
 use crate::applied::AtLeast;
-use crate::condition::{Condition, key_value, parse_time};
+use crate::condition::Condition;
 use crate::failure::Failure;
+use crate::key_value::{key_value, parse_time};
 use crate::state::names;
 
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 const MAX_WAIT_MS: u64 = 30_000;
+const VALUE_HELP: &str = "give a value of the column's type; in a URL, write + as %2B";
 
 /// Parameters as they came; what is taken is gone, what is left must be key columns.
 #[derive(Clone, Debug)]
@@ -79,7 +81,7 @@ impl Params {
             }
             let text = (!is_null).then_some(value.as_str());
             let array = key_value(text, &plan.keys[key].data_type)
-                .map_err(|cause| Failure::bad(format!("'{name}': {cause}"), "give a value of the column's type"))?;
+                .map_err(|cause| Failure::bad(format!("'{name}': {cause}"), VALUE_HELP))?;
             condition.keys.push((key, array));
         }
         Ok(condition)
@@ -94,10 +96,9 @@ impl Params {
         time.map(Some).map_err(|cause| Failure::bad(format!("'{name}': {cause}"), "write 2011-10-06T16:20:00Z"))
     }
 
-    /// The key that a parameter names: `COLUMN`, `COLUMN.is` for NULL, and either behind `key.`
-    /// where a column has the name of another parameter.
+    /// The key that a parameter names: `COLUMN`, `COLUMN.is` for NULL, and either behind `key.`, which
+    /// always works, also where a column has the name of another parameter.
     fn key(&self, plan: &ViewPlan, name: &str) -> Result<(usize, bool), Failure> {
-        let column = name.strip_prefix("key.").unwrap_or(name);
         let find = |column: &str| {
             let output = plan.output.iter().find(|output| output.name == column).map(|output| output.role);
             match output {
@@ -105,13 +106,19 @@ impl Params {
                 _ => plan.keys.iter().position(|key| key.name == column),
             }
         };
-        let found = find(column).map(|key| (key, false));
-        let null = || column.strip_suffix(".is").and_then(find).map(|key| (key, true));
-        found.or_else(null).ok_or_else(|| self.unknown(plan, name))
+        let named = |column: &str| {
+            let null = || column.strip_suffix(".is").and_then(find).map(|key| (key, true));
+            find(column).map(|key| (key, false)).or_else(null)
+        };
+        let found = name.strip_prefix("key.").and_then(named).or_else(|| named(name));
+        found.ok_or_else(|| self.unknown(plan, name))
     }
 
     fn unknown(&self, plan: &ViewPlan, name: &str) -> Failure {
         let keys = plan.keys.iter().map(|key| key.name.as_str());
+        if let Some(column) = name.strip_prefix("key.") {
+            return Failure::bad(format!("there is no key '{column}'"), format!("the keys are {}", names(keys)));
+        }
         let help = format!("the parameters are {}", names(keys.chain(self.known.iter().copied())));
         Failure::bad(format!("unknown parameter '{name}'"), help)
     }

@@ -11,8 +11,9 @@ use crate::applied::AtLeast;
 use crate::coverage::Coverage;
 use crate::cursor::Cursor;
 use crate::failure::Failure;
-use crate::json::{JsonRow, json_rows};
+use crate::json::JsonRow;
 use crate::merged::Merging;
+use crate::overflow::Overflows;
 use crate::page::{PageRequest, page};
 use crate::pin::Pinned;
 use crate::standing::Standing;
@@ -37,6 +38,9 @@ pub(super) struct RowsAnswer {
     rows: Vec<JsonRow>,
     /// Where the next page begins; null after the last.
     cursor: Option<String>,
+    /// Values that are NULL, and rows that are left out, because a value is beyond its type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overflow: Option<Overflows>,
 }
 
 struct RowsRequest {
@@ -76,6 +80,7 @@ impl RowsRequest {
             realtime_rows: page.realtime_rows,
             rows: page.rows,
             cursor: page.last.map(|last| Cursor::new(pinned.record.generation, &last).to_string()),
+            overflow: page.overflows.note(),
         };
         Ok((realtime.standing.clone(), answer))
     }
@@ -119,13 +124,14 @@ impl TopRequest {
         let _turn = serving.turn_to_read(&plan, &condition).await?;
         let realtime = Arc::new(serving.realtime(&pinned, &condition).await?);
         let mut merging = Merging::begin(pinned.clone(), realtime.clone(), condition, None).await?;
-        let rows = json_rows(&top::top(&plan, &mut merging, by, self.n).await?)?;
+        let top = top::top(&plan, &mut merging, by, self.n).await?;
         let answer = RowsAnswer {
             coverage: Coverage::new(&pinned, &realtime.standing),
             batch_rows: merging.batch_rows(),
             realtime_rows: realtime.rows.len(),
-            rows,
+            rows: top.rows,
             cursor: None,
+            overflow: top.overflows.note(),
         };
         Ok((realtime.standing.clone(), answer))
     }

@@ -38,7 +38,11 @@ fn sql_answer(answer: SqlAnswer) -> Result<Value, Failure> {
     let fields = answer.schema.fields().iter();
     let columns: Vec<Value> =
         fields.map(|field| json!({ "name": field.name(), "type": sql_type(field.data_type()) })).collect();
-    Ok(json!({ "columns": columns, "rows": rows, "views": answer.coverage }))
+    let mut body = json!({ "columns": columns, "rows": rows, "views": answer.coverage });
+    if !answer.overflows.is_empty() {
+        body["overflow"] = json!(answer.overflows);
+    }
+    Ok(body)
 }
 
 pub(super) async fn events(

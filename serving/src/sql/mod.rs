@@ -4,6 +4,8 @@
 //! no URLs, no settings. Memory, time, rows and the number of queries at once are limited.
 
 mod guard;
+mod narrow;
+mod overflow;
 mod session;
 mod sum;
 mod table;
@@ -25,9 +27,11 @@ use datafusion::sql::parser::Statement;
 use futures::TryStreamExt;
 use futures::future::try_join_all;
 
+use self::overflow::{Met, noted};
 use crate::condition::Condition;
 use crate::coverage::Coverage;
 use crate::failure::{Failure, Kind, carried};
+use crate::overflow::Overflows;
 use crate::pin::Pinned;
 use crate::read::moving;
 use crate::realtime_view::RealtimeView;
@@ -45,6 +49,8 @@ pub(crate) struct SqlAnswer {
     pub batches: Vec<RecordBatch>,
     /// By view.
     pub coverage: BTreeMap<String, Coverage>,
+    /// By view: values that are NULL because they are beyond their type.
+    pub overflows: BTreeMap<String, Overflows>,
 }
 
 /// A query that is ready to run.
@@ -52,6 +58,7 @@ struct Query {
     context: SessionContext,
     pinned: Vec<Arc<Pinned>>,
     coverage: BTreeMap<String, Coverage>,
+    met: BTreeMap<String, Met>,
 }
 
 impl Serving {
@@ -82,7 +89,9 @@ impl Serving {
         for _ in 0..MAX_ATTEMPTS {
             let query = self.prepare(&views).await?;
             let failure = match query.run(sql).await {
-                Ok((schema, batches)) => return Ok(SqlAnswer { schema, batches, coverage: query.coverage }),
+                Ok((schema, batches, overflows)) => {
+                    return Ok(SqlAnswer { schema, batches, coverage: query.coverage, overflows });
+                }
                 Err(failure) => failure,
             };
             if self.are_published(&query.pinned).await? {
@@ -93,12 +102,14 @@ impl Serving {
     }
 
     async fn prepare(&self, views: &[String]) -> Result<Query, Failure> {
-        let mut query = Query { context: session::context()?, pinned: Vec::new(), coverage: BTreeMap::new() };
+        let context = session::context()?;
+        let mut query = Query { context, pinned: Vec::new(), coverage: BTreeMap::new(), met: BTreeMap::new() };
         for (pinned, realtime) in try_join_all(views.iter().map(|view| self.whole(view))).await? {
             let view = pinned.record.view.clone();
             query.coverage.insert(view.clone(), Coverage::new(&pinned, &realtime.standing));
             query.pinned.push(pinned.clone());
-            let table = table::MergedTable::new(pinned, realtime);
+            let met = query.met.entry(view.clone()).or_default().clone();
+            let table = table::MergedTable::new(pinned, realtime, met);
             query.context.register_table(TableReference::bare(view), Arc::new(table))?;
         }
         Ok(query)
@@ -132,14 +143,14 @@ impl Query {
         state.statement_to_plan(statement).await.map_err(mended)
     }
 
-    async fn run(&self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Failure> {
+    async fn run(&self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>, BTreeMap<String, Overflows>), Failure> {
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let plan = self.plan(sql).await?;
         read_only.verify_plan(&plan).map_err(mended)?;
         let frame = self.context.execute_logical_plan(plan).await.map_err(mended)?;
         let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
         guard::check_columns(&schema)?;
-        let mut stream = frame.execute_stream().await.map_err(mended)?;
+        let mut stream = frame.clone().execute_stream().await.map_err(mended)?;
         let (mut batches, mut rows) = (Vec::new(), 0);
         while let Some(batch) = stream.try_next().await.map_err(mended)? {
             rows += batch.num_rows();
@@ -148,7 +159,8 @@ impl Query {
             }
             batches.push(batch);
         }
-        Ok((schema, batches))
+        let overflows = noted(&self.met, || frame.into_optimized_plan().map_err(mended))?;
+        Ok((schema, batches, overflows))
     }
 }
 

@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::view::{PANE_COLUMN, Role, ViewPlan};
+use anabranch_shared::view::FinishedRows;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result as DataFusionResult, ScalarValue};
+use datafusion::common::cast::as_boolean_array;
+use datafusion::common::{DFSchema, Result as DataFusionResult};
+use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future};
 
-use crate::batch_view::batch_column;
+use super::narrow::{is_about_groups, on_groups, starts};
+use super::overflow::Met;
 use crate::condition::Condition;
 use crate::merged::Merging;
 use crate::pin::Pinned;
@@ -28,11 +31,12 @@ pub(super) struct MergedTable {
     pinned: Arc<Pinned>,
     realtime: Arc<RealtimeView>,
     schema: SchemaRef,
+    met: Met,
 }
 
 impl MergedTable {
-    pub fn new(pinned: Arc<Pinned>, realtime: RealtimeView) -> Self {
-        Self { schema: pinned.plan.output_schema(), pinned, realtime: Arc::new(realtime) }
+    pub fn new(pinned: Arc<Pinned>, realtime: RealtimeView, met: Met) -> Self {
+        Self { schema: pinned.plan.output_schema(), pinned, realtime: Arc::new(realtime), met }
     }
 
     /// [`starts`], where windows are put together; where they are panes, [`on_groups`] has them.
@@ -51,22 +55,19 @@ impl TableProvider for MergedTable {
         TableType::View
     }
 
-    /// A filter on keys and windows spares reading the batch view; it is inexact, because the
-    /// real-time rows are not filtered here.
+    /// A filter on keys and windows spares reading the batch view, and what it removes is not asked for a
+    /// value that may be beyond its type. The query filters the rows again.
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
-        let pushed = |filter: &&Expr| {
-            if on_groups(&self.pinned.plan, filter).is_some() || self.starts(filter).is_some() {
-                TableProviderFilterPushDown::Inexact
-            } else {
-                TableProviderFilterPushDown::Unsupported
-            }
+        let pushed = |filter: &&Expr| match is_about_groups(&self.pinned.plan, filter) {
+            true => TableProviderFilterPushDown::Inexact,
+            false => TableProviderFilterPushDown::Unsupported,
         };
         Ok(filters.iter().map(pushed).collect())
     }
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         _limit: Option<usize>,
@@ -75,74 +76,12 @@ impl TableProvider for MergedTable {
         let narrowed = conjunction(filters.iter().filter_map(|filter| on_groups(plan, filter)));
         let starts = filters.iter().filter_map(|filter| self.starts(filter));
         let condition = starts.fold(Condition::default(), Condition::and_starts_of);
-        let scan = MergedScan { table: self.clone(), condition, narrowed };
+        let schema = DFSchema::try_from(self.schema.clone())?;
+        let filter = conjunction(filters.iter().cloned());
+        let filter = filter.map(|filter| state.create_physical_expr(filter, &schema)).transpose()?;
+        let scan = MergedScan { table: self.clone(), condition, narrowed, filter, projection: projection.cloned() };
         let partitions: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(scan)];
         Ok(Arc::new(StreamingTableExec::try_new(self.schema.clone(), partitions, projection, [], false, None)?))
-    }
-}
-
-/// The range of window starts that a comparison of the start with a value keeps.
-fn starts(plan: &ViewPlan, filter: &Expr) -> Option<Condition> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return None };
-    let (op, time) = match (is_start(plan, left), is_start(plan, right)) {
-        (true, false) => (*op, time(right)?),
-        (false, true) => (op.swap()?, time(left)?),
-        _ => return None,
-    };
-    let next = time.checked_add(1);
-    let (from, to) = match op {
-        Operator::Eq => (Some(time), next),
-        Operator::GtEq => (Some(time), None),
-        Operator::Gt => (next, None),
-        Operator::Lt => (None, Some(time)),
-        Operator::LtEq => (None, next),
-        _ => return None,
-    };
-    Some(Condition { keys: Vec::new(), from, to })
-}
-
-fn is_start(plan: &ViewPlan, expr: &Expr) -> bool {
-    let Expr::Column(column) = expr else { return false };
-    plan.output.iter().any(|output| output.name == column.name && output.role == Role::WindowStart)
-}
-
-fn time(expr: &Expr) -> Option<i64> {
-    match expr {
-        Expr::Literal(ScalarValue::TimestampMicrosecond(time, None), _) => *time,
-        _ => None,
-    }
-}
-
-/// The filter over the batch view's columns, if it is about keys and panes alone.
-///
-/// Dropping a group from one side only is safe: the filter is the same for both sides of a group,
-/// so what is left of it is filtered out above. A pane that is only a part of windows is never
-/// dropped here, for they are not filtered as it is.
-fn on_groups(plan: &ViewPlan, filter: &Expr) -> Option<Expr> {
-    let mut on_groups = !filter.is_volatile();
-    let renamed = filter.clone().transform_down(|node| match &node {
-        Expr::Column(column) => match group_column(plan, &column.name) {
-            Some(name) => Ok(Transformed::new(batch_column(name), true, TreeNodeRecursion::Jump)),
-            None => {
-                on_groups = false;
-                Ok(Transformed::new(node, false, TreeNodeRecursion::Stop))
-            }
-        },
-        Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::OuterReferenceColumn(..) => {
-            on_groups = false;
-            Ok(Transformed::new(node, false, TreeNodeRecursion::Stop))
-        }
-        _ => Ok(Transformed::no(node)),
-    });
-    renamed.ok().map(|renamed| renamed.data).filter(|_| on_groups)
-}
-
-/// The batch view's column behind an output column.
-fn group_column<'a>(plan: &'a ViewPlan, output: &str) -> Option<&'a str> {
-    match plan.output.iter().find(|column| column.name == output)?.role {
-        Role::Key(key) => Some(&plan.keys[key].name),
-        Role::WindowStart if plan.window.as_ref().is_some_and(|column| column.window.is_pane()) => Some(PANE_COLUMN),
-        Role::WindowStart | Role::WindowEnd | Role::Value => None,
     }
 }
 
@@ -151,6 +90,9 @@ struct MergedScan {
     table: MergedTable,
     condition: Condition,
     narrowed: Option<Expr>,
+    /// On keys and windows, over the output columns.
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    projection: Option<Vec<usize>>,
 }
 
 impl PartitionStream for MergedScan {
@@ -159,9 +101,25 @@ impl PartitionStream for MergedScan {
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let MergedTable { pinned, realtime, schema } = self.table.clone();
+        let MergedTable { pinned, realtime, schema, met } = self.table.clone();
+        let (plan, projection) = (pinned.plan.clone(), self.projection.clone());
         let merging = Merging::begin(pinned, realtime, self.condition.clone(), self.narrowed.clone());
-        let rows = futures::stream::once(merging).map_ok(Merging::stream).try_flatten().map_err(Into::into);
+        let finished = futures::stream::once(merging).map_ok(Merging::stream).try_flatten();
+        let filter = self.filter.clone();
+        let rows = finished.map_err(DataFusionError::from).and_then(move |finished| {
+            let kept = kept(finished, filter.as_ref());
+            future::ready(kept.map(|kept| {
+                met.add(&plan, &kept, projection.as_deref());
+                kept.rows
+            }))
+        });
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
+}
+
+/// The rows that a filter keeps.
+fn kept(finished: FinishedRows, filter: Option<&Arc<dyn PhysicalExpr>>) -> DataFusionResult<FinishedRows> {
+    let Some(filter) = filter else { return Ok(finished) };
+    let mask = filter.evaluate(&finished.rows)?.into_array(finished.rows.num_rows())?;
+    Ok(finished.filtered(as_boolean_array(&mask)?)?)
 }

@@ -246,3 +246,79 @@ async fn a_state_that_is_another_number_is_no_answer() {
     let (status, answer) = world.sql("SELECT sum(spent) FROM spend").await;
     assert_eq!((status, &answer["error"]["kind"]), (StatusCode::INTERNAL_SERVER_ERROR, &json!("unanswerable")));
 }
+
+#[tokio::test]
+async fn a_view_without_keys_and_window_is_one_row_after_a_batch_run_too() {
+    let world = World::new().await;
+    let event = |n: i64| format!(r#"{{"n":{n},"ts":"2020-01-01T00:00:00Z"}}"#);
+    let sql = "SELECT count(*) AS c, sum(n) AS n FROM transactions";
+    let record = world.publish("spend", sql, 1, &[&[event(1), event(2)], &[event(3)]]).await;
+    let everywhere = async |expected: Value| {
+        for path in ["rows", "rows?limit=1", "rows?parts=false", "top?by=c", "top?by=n&n=1"] {
+            assert_eq!(world.ok(&format!("/v1/views/spend/{path}")).await["rows"], expected, "{path}");
+        }
+        for sql in ["SELECT * FROM spend", "SELECT c, n FROM spend WHERE c > 0 ORDER BY c"] {
+            assert_eq!(world.sql(sql).await.1["rows"], expected, "{sql}");
+        }
+    };
+    everywhere(json!([{ "c": 3, "n": 6 }])).await;
+    world.fold(&record, 0, &[event(4)]).await;
+    everywhere(json!([{ "c": 4, "n": 10 }])).await;
+    let parts = world.ok("/v1/views/spend/rows?parts=true").await;
+    let row = json!({ "c": 4, "n": 10, "_batch": { "c": 3, "n": 6 }, "_realtime": { "c": 1, "n": 4 } });
+    assert_eq!(parts["rows"], json!([row]));
+    assert_eq!(parts["cursor"], Value::Null);
+}
+
+/// Each key has the name of a parameter, or of what parameters are made of.
+#[tokio::test]
+async fn keys_named_like_parameters_are_asked_for_as_keys() {
+    let world = World::new().await;
+    let names =
+        ["limit", "cursor", "from", "to", "by", "n", "parts", "at_least", "wait_ms", "key", "key.limit", "x.is"];
+    let keys: Vec<String> = names.iter().map(|name| format!("concat(user_id, '{name}') AS \"{name}\"")).collect();
+    let positions: Vec<String> = (1..=names.len()).map(|position| position.to_string()).collect();
+    let sql = format!("SELECT {}, count(*) AS c FROM transactions GROUP BY {}", keys.join(", "), positions.join(", "));
+    let event = |user: &str| format!(r#"{{"user_id":"{user}","ts":"2020-01-01T00:00:00Z"}}"#);
+    let record = world.publish("spend", &sql, 1, &[&[event("a"), event("b")]]).await;
+    world.fold(&record, 0, &[event("a"), event("c")]).await;
+    for name in names {
+        for (user, count) in [("a", 2), ("b", 1), ("c", 1)] {
+            for route in ["rows?limit=10&", "top?by=c&n=10&"] {
+                let path = format!("/v1/views/spend/{route}key.{name}={user}{name}");
+                let rows = world.ok(&path).await["rows"].clone();
+                assert_eq!((rows.as_array().unwrap().len(), &rows[0]["c"]), (1, &json!(count)), "{path}: {rows}");
+            }
+        }
+        let none = world.ok(&format!("/v1/views/spend/rows?key.{name}.is=null")).await;
+        assert_eq!(none["rows"], json!([]), "{name}");
+    }
+    let (status, answer) = world.get("/v1/views/spend/rows?key.nobody=1").await;
+    assert_eq!((status, &answer["error"]["cause"]), (StatusCode::BAD_REQUEST, &json!("there is no key 'nobody'")));
+}
+
+/// Rows that are the same but for a key that is not selected come in one order, whatever was read first.
+#[tokio::test]
+async fn the_largest_are_the_same_rows_every_time() {
+    let world = World::new().await;
+    let sql = "SELECT sum(x) AS x, max(n) AS n FROM transactions GROUP BY user_id";
+    let event =
+        |user: usize, x: &str| format!(r#"{{"user_id":"u{user}","n":{user},"x":{x},"ts":"2020-01-01T00:00:00Z"}}"#);
+    let values = ["\"NaN\"", "\"Infinity\"", "0.0", "-0.0", "\"-Infinity\"", "null"];
+    let events: Vec<String> = (0..60).map(|user| event(user, values[user % values.len()])).collect();
+    let record = world.publish("spend", sql, 1, &[&events[..30]]).await;
+    world.fold(&record, 0, &events[30..]).await;
+    let top = world.ok("/v1/views/spend/top?by=x&n=1000").await["rows"].clone();
+    let order = |row: &Value| {
+        let text = row["x"].to_string();
+        values.iter().position(|value| *value == text).unwrap()
+    };
+    let places: Vec<(usize, i64)> =
+        top.as_array().unwrap().iter().map(|row| (order(row), row["n"].as_i64().unwrap())).collect();
+    assert_eq!(places.len(), 60);
+    assert!(places.is_sorted(), "NaN is above infinity, NULL below all, ties by the other columns: {places:?}");
+    for n in [1, 7, 25] {
+        let fewer = world.ok(&format!("/v1/views/spend/top?by=x&n={n}")).await["rows"].clone();
+        assert_eq!(fewer.as_array().unwrap(), &top.as_array().unwrap()[..n]);
+    }
+}

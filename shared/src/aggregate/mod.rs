@@ -36,6 +36,7 @@ mod integer_sums;
 mod kernel;
 mod min_max;
 mod moments;
+mod overflow;
 mod parameter;
 pub mod parts;
 mod position;
@@ -63,6 +64,7 @@ pub use column::Column;
 pub use documentation::{Documentation, documentation};
 pub use double::{DoubleSum, add_each};
 pub use kernel::{Kernel, Selection, State, StateOf, each_row};
+pub use overflow::{FinishedColumn, finish_column};
 
 /// Every aggregate that SQL can name.
 pub fn registry() -> Vec<Arc<dyn Aggregate>> {
@@ -213,7 +215,8 @@ pub trait States: Debug + Send + Sync {
     /// Appends the canonical encoding of the group's state, version byte first.
     fn encode(&self, group: usize, out: &mut Vec<u8>);
 
-    /// The finished values of all groups, in their order.
+    /// The finished values of all groups, in their order; [`finish_column`] gives the others where one of
+    /// them fails.
     fn finish(&self) -> Result<ArrayRef, FinishError>;
 
     /// Removes the first `n` groups; the others move down.

@@ -28,8 +28,8 @@ impl Aggregate for Sum {
     }
 
     fn gives(&self) -> &'static str {
-        "the sum: BIGINT, DECIMAL with 10 digits more, or DOUBLE; never wraps: beyond the type the read fails, and a sum that \
-         comes back is right again"
+        "the sum: BIGINT, DECIMAL with 10 digits more, or DOUBLE; never wraps: beyond the type it is NULL and the answer names \
+         it, and a sum that comes back is right again"
     }
 
     fn coerce(&self, args: &[DataType]) -> Result<Vec<DataType>, String> {

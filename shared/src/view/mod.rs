@@ -11,6 +11,7 @@ mod clauses;
 mod finish;
 mod grouping;
 mod join;
+mod key_names;
 mod literals;
 mod nearest;
 mod parse;
@@ -34,7 +35,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use clauses::check_clauses;
-pub use finish::FinishViewError;
+pub use finish::{FinishViewError, FinishedRows, Overflow};
 pub use literals::rewrite_literals;
 use per_event::mask;
 pub use per_event::{Evaluated, Failing, PerEvent, argument_column, filter_column, key_column};
@@ -276,6 +277,7 @@ impl ViewPlan {
                 keys[key].name = column.name.clone();
             }
         }
+        key_names::make_unique(&mut keys);
         let on_finished = OnFinished::compile(finished, state, having.as_ref(), &mut output)?;
         let stored = states.iter().map(|column| column.bound.version()).collect();
         let versions = [stored, aggregates.iter().map(|aggregate| aggregate.bound.version()).collect()];

@@ -1,3 +1,4 @@
+mod finish;
 mod joins;
 mod refusals;
 
@@ -200,4 +201,20 @@ fn the_fingerprint_follows_the_versions_of_the_encodings() {
     let of = |versions| fingerprint(&definition, None, versions);
     assert_ne!(of([vec![1], vec![1]]), of([vec![2], vec![2]]));
     assert_ne!(of([vec![1], vec![1]]), of([vec![1], vec![2]]), "what sessions and count triggers hold");
+}
+
+#[test]
+fn keys_have_a_column_each_in_a_batch_view_whatever_they_are_called() {
+    let names = |sql: &str| {
+        let schema = parse(sql).unwrap().batch_view_schema();
+        schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+    };
+    let sql = "SELECT k, n, count(*) AS c FROM orders GROUP BY k, n";
+    assert_eq!(names(sql), ["k", "n", "_state_0"]);
+    let sql = "SELECT k AS \"_Pane\", n AS \"_state_0\", price AS \"_crc\", count(*) AS c FROM orders GROUP BY 1, 2, 3";
+    assert_eq!(names(sql), ["key_0", "key_1", "key_2", "_state_0"]);
+    let sql = "SELECT k AS key_1, count(*) AS c FROM orders GROUP BY k, n";
+    assert_eq!(names(sql), ["key_1", "key_1_", "_state_0"]);
+    let sql = "SELECT k AS a, n AS \"A\", price AS key_1, count(*) AS c FROM orders GROUP BY 1, 2, 3";
+    assert_eq!(names(sql), ["a", "key_1_", "key_1", "_state_0"]);
 }
