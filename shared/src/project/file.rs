@@ -237,8 +237,13 @@ pub(super) fn columns(
     table: Ordered<Spanned<String>>,
     built_in: Option<&str>,
 ) -> Result<Vec<Column>, ProjectError> {
-    let mut columns = Vec::new();
+    let mut columns: Vec<Column> = Vec::new();
     for (name, declaration) in table.0 {
+        let is_same = |column: &&Column| column.name.eq_ignore_ascii_case(name.get_ref());
+        if let Some(other) = columns.iter().find(is_same) {
+            let cause = format!("columns '{}' and '{}' differ in case only", other.name, name.get_ref());
+            return at.refuse(name.span(), cause, "rename one of them: the archive's tables do not tell them apart");
+        }
         if name.get_ref().starts_with('_') {
             let cause = format!("column '{}': names that begin with '_' are the archive's own", name.get_ref());
             return at.refuse(name.span(), cause, "rename the column");
@@ -327,6 +332,12 @@ mode = "kappa"
     fn refused(from: &str, to: &str) -> ProjectError {
         assert!(SHOP.contains(from));
         Project::parse("anabranch.toml", &SHOP.replace(from, to)).unwrap_err()
+    }
+
+    #[test]
+    fn columns_that_differ_in_case_only_are_refused() {
+        let error = refused("amount =", "Note = \"VARCHAR\"\nnote = \"VARCHAR\"\namount =");
+        assert!(error.cause.contains("'Note' and 'note' differ in case only"), "{error}");
     }
 
     #[test]
