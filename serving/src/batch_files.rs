@@ -19,6 +19,7 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, Pa
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use deltalake::DeltaTable;
 use object_store::ObjectMeta;
 
@@ -74,6 +75,10 @@ impl TableProvider for BatchFiles {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        if self.files.is_empty() {
+            let schema = projection.map(|columns| self.schema.project(columns)).transpose()?.map(Arc::new);
+            return Ok(Arc::new(EmptyExec::new(schema.unwrap_or_else(|| self.schema.clone()))));
+        }
         let files: FileGroup = self.files.iter().map(|file| PartitionedFile::from(file.clone())).collect();
         let groups = files.split_files(state.config().target_partitions());
         let source = Arc::new(ParquetSource::new(self.schema.clone()));

@@ -322,3 +322,17 @@ async fn the_largest_are_the_same_rows_every_time() {
         assert_eq!(fewer.as_array().unwrap(), &top.as_array().unwrap()[..n]);
     }
 }
+
+#[tokio::test]
+async fn a_batch_view_without_groups_answers_with_what_came_since() {
+    let world = World::new().await;
+    let sql = "SELECT user_id, count(*) AS c FROM transactions WHERE user_id NOT IN ('eve', NULL) OR user_id = 'bob' GROUP BY user_id";
+    let record = world.publish("spend", sql, 1, &[&[order("ada", "00:10", "1.10")]]).await;
+    assert_eq!(world.ok("/v1/views/spend/rows").await["rows"], json!([]));
+    assert_eq!(world.sql("SELECT * FROM spend ORDER BY 1").await.1["rows"], json!([]));
+    world.fold(&record, 0, &[order("bob", "01:20", "0.05")]).await;
+    let expected = json!([{ "user_id": "bob", "c": 1 }]);
+    assert_eq!(world.ok("/v1/views/spend/rows").await["rows"], expected);
+    assert_eq!(world.ok("/v1/views/spend/rows?user_id=bob").await["rows"], expected);
+    assert_eq!(world.sql("SELECT * FROM spend ORDER BY 1").await.1["rows"], expected);
+}
