@@ -29,25 +29,15 @@ use futures::{StreamExt, TryStreamExt};
 use crate::Result;
 use crate::recompute::column;
 
-/// Evaluations that had no value in a computation, counted while it runs.
-#[derive(Clone, Debug, Default)]
-pub struct FailedEvaluations(Arc<AtomicU64>);
-
-impl FailedEvaluations {
-    /// How many there were so far.
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
+/// Evaluations that had no value in the plan, once executed.
+pub(crate) fn failed_evaluations(plan: &dyn ExecutionPlan) -> u64 {
+    let own = plan.downcast_ref::<EvaluateExec>().map_or(0, |exec| exec.evaluation.failed.load(Ordering::Relaxed));
+    own + plan.children().into_iter().map(|child| failed_evaluations(child.as_ref())).sum::<u64>()
 }
 
 /// Events with the columns of [`ViewPlan::event_schema`] to the columns of [`PerEvent::schema`], then
 /// those of the events' own columns that are `carried`; only events that WHERE keeps.
-pub fn evaluated(
-    plan: &ViewPlan,
-    events: DataFrame,
-    carried: &[&str],
-    failed: &FailedEvaluations,
-) -> Result<DataFrame> {
+pub fn evaluated(plan: &ViewPlan, events: DataFrame, carried: &[&str]) -> Result<DataFrame> {
     let mut inputs = plan.per_event().inputs();
     let time = plan.definition.source.event_time.as_str();
     for name in carried.iter().copied().chain(inputs.is_empty().then_some(time)) {
@@ -56,7 +46,7 @@ pub fn evaluated(
         }
     }
     let input = events.select(inputs.iter().map(|name| column(name)).collect::<Vec<Expr>>())?;
-    let evaluation = Evaluation::new(plan, input.schema().as_arrow(), carried, failed.clone())?;
+    let evaluation = Evaluation::new(plan, input.schema().as_arrow(), carried)?;
     let table = EvaluatedTable { input: input.clone(), evaluation: Arc::new(evaluation) };
     let (state, _) = input.into_parts();
     let scan = LogicalPlanBuilder::scan("evaluated", provider_as_source(Arc::new(table)), None)?.build()?;
@@ -70,18 +60,18 @@ struct Evaluation {
     /// Columns of the events that are carried along.
     carried: Vec<usize>,
     schema: SchemaRef,
-    failed: FailedEvaluations,
+    failed: AtomicU64,
 }
 
 impl Evaluation {
-    fn new(plan: &ViewPlan, events: &Schema, carried: &[&str], failed: FailedEvaluations) -> Result<Self> {
+    fn new(plan: &ViewPlan, events: &Schema, carried: &[&str]) -> Result<Self> {
         let per_event = plan.per_event().over(events)?;
         let carried = carried.iter().map(|name| events.index_of(name)).collect::<std::result::Result<Vec<_>, _>>()?;
         let own = per_event.schema();
         let fields = own.fields().iter().cloned();
         let fields = fields.chain(carried.iter().map(|index| Arc::new(events.field(*index).clone())));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<Arc<Field>>>()));
-        Ok(Self { per_event, carried, schema, failed })
+        Ok(Self { per_event, carried, schema, failed: AtomicU64::new(0) })
     }
 
     fn run(&self, events: &RecordBatch) -> PlanResult<Vec<RecordBatch>> {
@@ -89,7 +79,7 @@ impl Evaluation {
     }
 
     fn batch(&self, evaluated: Evaluated) -> PlanResult<RecordBatch> {
-        self.failed.0.fetch_add(evaluated.failed, Ordering::Relaxed);
+        self.failed.fetch_add(evaluated.failed, Ordering::Relaxed);
         let rows = RecordBatchOptions::new().with_row_count(Some(evaluated.events.num_rows()));
         let carried: Vec<ArrayRef> = self.carried.iter().map(|index| evaluated.events.column(*index).clone()).collect();
         let columns = evaluated.columns().into_iter().chain(carried).collect();

@@ -29,7 +29,7 @@ pub mod view_table;
 
 pub use archive::{Archive, ArchiveRun, ArchiveSnapshot, archive_to_end, follow};
 pub use error::{Error, Result};
-pub use evaluate::{FailedEvaluations, evaluated};
+pub use evaluate::evaluated;
 pub use failures::{FailedEvent, failed_events};
 pub use oracle::{Difference, Oracle};
 pub use publish::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run};

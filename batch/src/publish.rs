@@ -28,6 +28,8 @@ pub struct GenerationDraft {
     pub batch_view: Option<String>,
     /// Groups in the batch view.
     pub rows: u64,
+    /// Evaluations of the view's expressions that had no value, from the beginning to the cut.
+    pub failed: u64,
     /// A generation of the same state whose batch view is damaged.
     pub replaces: Option<Generation>,
 }
@@ -93,6 +95,7 @@ fn numbered(draft: &GenerationDraft, generation: Generation, promote: bool) -> G
         archive_version: draft.archive_version,
         batch_view: draft.batch_view,
         rows: draft.rows,
+        failed: draft.failed,
         promote,
     }
 }

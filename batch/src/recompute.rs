@@ -21,7 +21,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{DataFrame, SessionContext};
 
 use crate::archive::ArchiveSnapshot;
-use crate::evaluate::{FailedEvaluations, evaluated};
+use crate::evaluate::{evaluated, failed_evaluations};
 use crate::publish::GenerationDraft;
 use crate::session::{Limits, session, spilled_bytes};
 use crate::view_table::{scan_view, write_view};
@@ -45,7 +45,7 @@ pub async fn full(
 ) -> Result<Computed> {
     let session = session(limits)?;
     let rows = full_plan(plan, snapshot, &session).await?;
-    compute(root, view, plan, snapshot, rows, Road::Batch).await
+    compute(root, view, plan, snapshot, rows, (Road::Batch, 0)).await
 }
 
 /// Continues the batch view of `previous` with what the archive has gained since its cut. Fails with
@@ -61,7 +61,7 @@ pub async fn incremental(
     let batch_view = continued(view, plan, previous, snapshot)?;
     let session = session(limits)?;
     let rows = incremental_plan(root, plan, batch_view, &previous.cut, snapshot, &session).await?;
-    compute(root, view, plan, snapshot, rows, Road::Incremental).await
+    compute(root, view, plan, snapshot, rows, (Road::Incremental, previous.failed)).await
 }
 
 /// Why `previous` cannot be continued up to `snapshot`, or its batch view.
@@ -93,7 +93,7 @@ async fn compute(
     plan: &ViewPlan,
     snapshot: &ArchiveSnapshot,
     rows: DataFrame,
-    road: Road,
+    (road, failed_before): (Road, u64),
 ) -> Result<Computed> {
     let context = Arc::new(rows.task_ctx());
     let physical = rows.create_physical_plan().await?;
@@ -107,6 +107,7 @@ async fn compute(
         archive_version: Some(snapshot.version()),
         batch_view: Some(written.path),
         rows: written.rows,
+        failed: failed_before + failed_evaluations(physical.as_ref()),
         replaces: None,
     };
     Ok(Computed { draft, spilled_bytes: spilled_bytes(physical.as_ref()) })
@@ -154,7 +155,7 @@ pub(crate) async fn applied(snapshot: &ArchiveSnapshot, session: &SessionContext
 
 /// Events to states, one row a group, with the columns of the batch view.
 fn lifted(plan: &ViewPlan, events: DataFrame) -> Result<DataFrame> {
-    let events = evaluated(plan, events, &[], &FailedEvaluations::default())?;
+    let events = evaluated(plan, events, &[])?;
     let keys = plan.keys.iter().enumerate().map(|(i, key)| column(&key_column(i)).alias(&key.name));
     let pane = plan.window.iter().map(|_| column(PANE_COLUMN));
     let lifts = plan.states.iter().enumerate().map(|(i, states)| {

@@ -58,6 +58,11 @@ impl Standing {
         lagging.map(age).try_fold(0, |oldest: i64, age| Some(oldest.max(age?)))
     }
 
+    /// Evaluations of the view's expressions that had no value since the cut.
+    pub fn failed(&self) -> u64 {
+        self.progress.values().map(|progress| progress.failed).sum()
+    }
+
     /// What became of the events since the cut, over all partitions.
     pub fn outcomes(&self) -> Outcomes {
         let mut sum = Outcomes::default();

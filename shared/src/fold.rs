@@ -33,9 +33,11 @@ impl Fold {
         Self { groups: Groups::new(&plan), plan, changed: Vec::new(), is_changed: Vec::new(), absorbed: 0 }
     }
 
-    /// Folds in events that passed the source's checks.
-    pub fn lift(&mut self, events: &RecordBatch) -> PlanResult<()> {
+    /// Folds in events that passed the source's checks, and returns how many evaluations had no value.
+    pub fn lift(&mut self, events: &RecordBatch) -> PlanResult<u64> {
+        let mut failed = 0;
         for lifted in self.plan.lift(events)? {
+            failed += lifted.failed;
             let groups = self.groups.lift(&lifted);
             self.is_changed.resize(self.groups.len(), false);
             for group in groups {
@@ -44,7 +46,7 @@ impl Fold {
                 }
             }
         }
-        Ok(())
+        Ok(failed)
     }
 
     /// Groups whose stored state, if there is one, is not merged in yet.

@@ -105,12 +105,14 @@ impl Groups {
     }
 
     /// Evaluates the view's per-event part on events that have passed the source's checks, and folds
-    /// them in.
-    pub fn lift_events(&mut self, plan: &ViewPlan, events: &RecordBatch) -> PlanResult<()> {
+    /// them in. Returns how many evaluations had no value.
+    pub fn lift_events(&mut self, plan: &ViewPlan, events: &RecordBatch) -> PlanResult<u64> {
+        let mut failed = 0;
         for lifted in plan.lift(events)? {
+            failed += lifted.failed;
             self.lift(&lifted);
         }
-        Ok(())
+        Ok(failed)
     }
 
     /// Merges an encoded row into its group.

@@ -83,8 +83,15 @@ pub struct Progress {
     pub point: CutPoint,
     #[serde(flatten)]
     pub outcomes: Outcomes,
+    /// Evaluations of the view's expressions that had no value for an event since the cut.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: u64,
     /// Ingestion time of the last event that was read, in milliseconds since 1970; 0 before any.
     pub last_timestamp_ms: i64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Whether a writer that left `slot` at `expected` is still the one to write it, given the epoch and offset stored there.

@@ -73,6 +73,7 @@ pub async fn genesis(
         cut: Cut::default(),
         archive_version: None,
         batch_view: None,
+        failed: 0,
         rows: 0,
         promote: true,
     };

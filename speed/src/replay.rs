@@ -29,6 +29,8 @@ pub struct Replayed {
     /// All groups, sorted by key and pane.
     pub rows: Vec<StateRow>,
     pub cut: Cut,
+    /// Evaluations that had no value.
+    pub failed: u64,
 }
 
 /// Folds the view from the beginning to `end`: each partition's archived events, then the log from
@@ -44,7 +46,7 @@ pub async fn replay(
         replay.archived(history, *partition).await?;
     }
     replay.logged(log, end).await?;
-    Ok(Replayed { rows: replay.groups.rows(), cut: replay.cut })
+    Ok(Replayed { rows: replay.groups.rows(), cut: replay.cut, failed: replay.failed })
 }
 
 struct Replay {
@@ -52,21 +54,23 @@ struct Replay {
     decoder: Decoder,
     groups: Groups,
     cut: Cut,
+    failed: u64,
 }
 
 impl Replay {
     fn new(plan: Arc<ViewPlan>) -> Self {
         let decoder = Decoder::new(&plan.definition.source);
-        Self { groups: Groups::new(&plan), decoder, plan, cut: Cut::default() }
+        Self { groups: Groups::new(&plan), decoder, plan, cut: Cut::default(), failed: 0 }
     }
 
     fn fold(&mut self, events: &RecordBatch, partition: Partition) -> Result<(), SpeedError> {
-        self.groups.lift_events(&self.plan, events).map_err(|error| SpeedError::Evaluate {
+        self.failed += self.groups.lift_events(&self.plan, events).map_err(|error| SpeedError::Evaluate {
             view: self.plan.definition.source.name.clone(),
             partition,
             offset: self.cut.next(partition),
             error,
-        })
+        })?;
+        Ok(())
     }
 
     async fn archived(&mut self, history: &dyn History, partition: Partition) -> Result<(), SpeedError> {

@@ -36,19 +36,20 @@ impl SlotFold {
     /// Folds in the events that count and returns the progress that has to be stored with them.
     pub fn lift(&mut self, judged: &JudgedEvents, applied: &RecordBatch) -> Result<Progress, SpeedError> {
         assert_eq!(self.progress.point, judged.from, "{}: a chunk is folded exactly where the slot stands", self.slot);
-        self.fold.lift(applied).map_err(|error| SpeedError::Evaluate {
+        let failed = self.fold.lift(applied).map_err(|error| SpeedError::Evaluate {
             view: self.slot.view.clone(),
             partition: judged.partition,
             offset: judged.from.next,
             error,
         })?;
-        Ok(self.advanced(judged))
+        Ok(self.advanced(judged, failed))
     }
 
-    fn advanced(&self, judged: &JudgedEvents) -> Progress {
+    fn advanced(&self, judged: &JudgedEvents, failed: u64) -> Progress {
         let mut progress = self.progress;
         progress.point = judged.point;
         progress.outcomes += judged.outcomes();
+        progress.failed += failed;
         progress.last_timestamp_ms = judged.timestamps_ms.last().copied().unwrap_or(progress.last_timestamp_ms);
         progress
     }

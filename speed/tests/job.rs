@@ -173,6 +173,7 @@ impl World {
                 archive_version: None,
                 batch_view: None,
                 rows: 0,
+                failed: 0,
                 promote: true,
             };
             let next = self.parts.catalog.load().await.unwrap().next;

@@ -27,7 +27,7 @@ use polars::prelude::{IntoLazy, col};
 pub use compare::Difference;
 
 use crate::archive::ArchiveSnapshot;
-use crate::evaluate::{FailedEvaluations, evaluated};
+use crate::evaluate::evaluated;
 use crate::recompute::{applied, column};
 use crate::session::{Limits, session};
 use crate::{Error, Result};
@@ -140,7 +140,7 @@ fn projected(plan: &ViewPlan, recipes: &[Recipe], events: DataFrame) -> Result<D
     let place: &[(&str, &str)] =
         if plan.trigger.is_some() { &[(PARTITION, LOG_PARTITION), (OFFSET, LOG_OFFSET)] } else { &[] };
     let carried: Vec<&str> = std::iter::once(time).chain(place.iter().map(|(column, _)| *column)).collect();
-    let events = evaluated(plan, events, &carried, &FailedEvaluations::default())?;
+    let events = evaluated(plan, events, &carried)?;
     let mut columns = vec![cast(column(time), DataType::Int64).alias(TIME)];
     columns.extend((0..plan.keys.len()).map(|i| column(&key_column(i)).alias(key_name(i))));
     columns.extend(place.iter().map(|(name, alias)| cast(column(name), DataType::Int64).alias(*alias)));

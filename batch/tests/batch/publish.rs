@@ -162,6 +162,7 @@ async fn of_fifty_publishers_one_wins() {
         archive_version: Some(1),
         batch_view: None,
         rows: 1,
+        failed: 0,
         replaces: None,
     };
     let publishing = (0..50).map(|i| {
@@ -246,6 +247,7 @@ async fn a_candidate_takes_over_when_it_has_read_as_much() {
         archive_version: None,
         batch_view: None,
         rows: 0,
+        failed: 0,
         replaces: None,
     };
     let promote = async || promote_if_covered(&catalog, &store, "v").await.unwrap();

@@ -35,6 +35,7 @@ fn record(draft: GenerationDraft) -> GenerationRecord {
         archive_version: draft.archive_version,
         batch_view: draft.batch_view,
         rows: draft.rows,
+        failed: draft.failed,
         promote: true,
     }
 }
@@ -71,6 +72,27 @@ async fn incremental_batch_has_the_bytes_of_full_batch() {
         assert_eq!(rows, full_rows(&world, &plan, &limits()).await.1, "{sql}");
         let again = incremental(world.root(), "v", &plan, &record(computed.draft), &snapshot, &limits()).await.unwrap();
         assert_eq!(stored_rows(&world, &plan, &again.draft).await, rows, "nothing gained, nothing changed");
+    }
+}
+
+/// An event of the sequence fails as often on every road.
+#[tokio::test]
+async fn evaluations_without_a_value_are_counted_alike_by_full_and_incremental_batch_and_the_fold() {
+    let sql = "SELECT g, max(substr(k, 1, n)) AS s, max(n * 9223372036854775) AS p, count(*) AS c FROM events \
+               WHERE n > -900 AND substr(k, 1, n + 500) IS NOT NULL GROUP BY g";
+    let plan = plan(sql);
+    let world = World::with_events(0..700).await;
+    world.archive().await;
+    let (before, _) = full_rows(&world, &plan, &limits()).await;
+    assert!(before.failed > 0);
+    world.append(700..2000).await;
+    world.archive().await;
+    let snapshot = world.snapshot().await;
+    let gained = incremental(world.root(), "v", &plan, &record(before), &snapshot, &limits()).await.unwrap();
+    let (full, _) = full_rows(&world, &plan, &limits()).await;
+    assert_eq!(gained.draft.failed, full.failed);
+    for max in [3, 100_000] {
+        assert_eq!(world.failed(&plan, max).await, full.failed, "in chunks of {max}");
     }
 }
 

@@ -162,6 +162,12 @@ impl World {
         groups.rows()
     }
 
+    /// Evaluations of the view's expressions that have no value in the whole log.
+    pub async fn failed(&self, plan: &ViewPlan, max: usize) -> u64 {
+        let mut groups = Groups::new(plan);
+        self.applied(max).await.iter().map(|events| groups.lift_events(plan, events).unwrap()).sum()
+    }
+
     /// The states of a batch view, in the order in which the table has them.
     pub async fn stored(&self, plan: &ViewPlan, path: &str) -> Groups {
         load_view(self.root(), plan, path).await.unwrap()

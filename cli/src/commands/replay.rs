@@ -50,6 +50,7 @@ pub async fn replay(parts: &Parts, view: &str, promote: bool) -> anyhow::Result<
         archive_version: history.version(),
         batch_view: Some(written.path),
         rows: written.rows,
+        failed: replayed.failed,
         replaces: None,
     };
     Ok(publish(&parts.root, parts.catalog.as_ref(), draft, promote).await?.record().clone())

@@ -105,6 +105,7 @@ impl World {
             archive_version: None,
             batch_view,
             rows: groups.len() as u64,
+            failed: 0,
             promote: false,
         };
         self.record(Record::Published(Box::new(record.clone()))).await;

@@ -55,6 +55,7 @@ pub(super) async fn detail(
         extend(&mut detail, coverage(&pinned, &standing)?);
         extend(&mut detail, definition(&pinned.plan)?);
         extend(&mut detail, progress(&standing)?);
+        detail["failed_evaluations"] = json!(pinned.record.failed + standing.failed());
     }
     Ok(Json(detail))
 }
@@ -66,6 +67,7 @@ fn generation(record: &GenerationRecord, all: &ViewGenerations) -> Value {
         "road": record.road,
         "mode": record.road.mode(),
         "rows": record.rows,
+        "failed_evaluations": record.failed,
         "cut": record.cut.offsets(),
         "archive_version": record.archive_version,
         "fingerprint": record.fingerprint,

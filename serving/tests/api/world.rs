@@ -125,6 +125,7 @@ impl World {
             archive_version: None,
             batch_view: (!batch.is_empty()).then_some(place),
             rows: groups.len() as u64,
+            failed: 0,
             promote: false,
         }
     }

@@ -56,6 +56,7 @@ async fn a_published_generation_is_loaded_with_its_cut() {
         archive_version: Some(3),
         batch_view: None,
         rows: 9,
+        failed: 0,
         promote: true,
     };
     let writer = ObjectCatalog::new(store.clone(), "shop");
