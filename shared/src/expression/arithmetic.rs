@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
-use arrow::datatypes::{DataType, Decimal128Type, DecimalType, Float32Type, Float64Type, Int64Type, i256};
+use arrow::datatypes::{DataType, Decimal128Type, DecimalType, Int64Type, i256};
 use arrow::error::ArrowError;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err, plan_err};
@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
 
 use super::OnFailure;
 use super::failure::Failures;
+use super::nan::one_nan;
 
 /// `expr` with its arithmetic on numbers checked.
 pub fn checked(expr: Expr, schema: &DFSchema, on_failure: OnFailure) -> Result<Transformed<Expr>> {
@@ -35,6 +36,15 @@ pub fn checked(expr: Expr, schema: &DFSchema, on_failure: OnFailure) -> Result<T
         Expr::Negative(operand) if operand.get_type(schema)?.is_integer() => {
             let operands = vec![lit(0i64), *operand];
             Ok(Transformed::yes(Arithmetic::function(Operator::Minus, on_failure).call(operands)))
+        }
+        // A sign of its own would give a NaN of another sign.
+        Expr::Negative(operand) if operand.get_type(schema)?.is_floating() => {
+            let minus_one = match operand.get_type(schema)? {
+                DataType::Float32 => lit(-1f32),
+                _ => lit(-1f64),
+            };
+            let operands = vec![*operand, minus_one];
+            Ok(Transformed::yes(Arithmetic::function(Operator::Multiply, on_failure).call(operands)))
         }
         other => Ok(Transformed::no(other)),
     }
@@ -114,8 +124,7 @@ impl Arithmetic {
         let arrays = [args[0].to_array(rows)?, args[1].to_array(rows)?];
         let (left, right) = (&arrays[0], &arrays[1]);
         match left.data_type() {
-            DataType::Float64 => Ok(with_one_nan::<Float64Type>(self.of_arrow(left, right)?)),
-            DataType::Float32 => Ok(with_one_nan::<Float32Type>(self.of_arrow(left, right)?)),
+            DataType::Float64 | DataType::Float32 => Ok(one_nan(self.of_arrow(left, right)?)),
             DataType::Int64 => self.integers(left, right),
             _ => self.decimals(left, right),
         }
@@ -202,16 +211,6 @@ fn as_decimal(of: &DataType) -> DataType {
         UInt64 => Decimal128(20, 0),
         other => other.clone(),
     }
-}
-
-/// Which NaN an operation gives is the processor's affair, and NaNs of two signs are two values in Arrow's order.
-fn with_one_nan<T: ArrowPrimitiveType>(array: ArrayRef) -> ArrayRef
-where
-    T::Native: PartialEq + From<f32>,
-{
-    let array = array.as_primitive::<T>();
-    #[expect(clippy::eq_op, reason = "NaN alone differs from itself")]
-    Arc::new(array.unary::<_, T>(|value| if value == value { value } else { f32::NAN.into() }))
 }
 
 fn all_within(array: &PrimitiveArray<Decimal128Type>, precision: u8) -> bool {

@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
 use super::OnFailure;
 use super::date_trunc::DateTrunc;
 use super::failure::{Failures, TooLarge, contained};
+use super::nan::one_nan;
 use super::size::{Growth, MAX_BATCH_BYTES, MAX_VALUE_BYTES};
 use super::timestamp::ToTimestamp;
 
@@ -69,9 +70,15 @@ struct Guarded {
 }
 
 impl Guarded {
-    /// The batch at once; `sizes` are those of [`Growth::bytes`].
+    /// The batch at once.
     fn at_once(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        contained(|| self.inner.invoke_with_args(args.clone()))
+        match contained(|| self.inner.invoke_with_args(args.clone()))? {
+            ColumnarValue::Array(values) => Ok(ColumnarValue::Array(one_nan(values))),
+            ColumnarValue::Scalar(ScalarValue::Float64(Some(value))) if value.is_nan() => {
+                Ok(ColumnarValue::Scalar(ScalarValue::Float64(Some(f64::NAN))))
+            }
+            scalar => Ok(scalar),
+        }
     }
 
     /// Whether the rows can be tried, by what their values come to.

@@ -20,6 +20,7 @@ mod failure;
 mod guarded;
 mod kleene;
 mod literal;
+mod nan;
 mod rewrite;
 mod size;
 mod timestamp;
