@@ -90,6 +90,7 @@ fn events(source: &Source, format: BodyFormat, body: &[u8]) -> Result<Vec<Event>
     let text = std::str::from_utf8(body).map_err(|error| {
         Failure::bad(format!("the body is not UTF-8 at byte {}", error.valid_up_to()), "send JSON in UTF-8")
     })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match format {
         BodyFormat::NdJson => lines(source, text),
         BodyFormat::Json => elements(source, text),

@@ -4,6 +4,8 @@ use anabranch_shared::log::{Log, LogError, NewEvent, Origin};
 use anabranch_shared::partitioner::partition_of;
 use anabranch_shared::position::{Offset, Partition};
 
+use anyhow::ensure;
+
 use super::IngestReport;
 use super::progress::Progress;
 use super::row::Row;
@@ -25,8 +27,16 @@ impl<'a> Appender<'a> {
     }
 
     /// Leaves out from now on what the log already holds.
-    pub async fn resume(&mut self) -> Result<(), LogError> {
+    ///
+    /// Fails where rows are there under `nominal`, the name and size alone: whether they are of this
+    /// file cannot be told.
+    pub async fn resume(&mut self, nominal: &str) -> anyhow::Result<()> {
         self.held = self.log.ingested_rows(self.topic, &self.input).await?;
+        ensure!(
+            !self.held.is_empty() || self.log.ingested_rows(self.topic, nominal).await?.is_empty(),
+            "the log has rows of a file '{nominal}' that were written without a checksum of the file, so it cannot be \
+             told whether they are of this one; ingest it without --resume if they are not, or rename it",
+        );
         Ok(())
     }
 

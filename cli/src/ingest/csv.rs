@@ -7,6 +7,7 @@ use anyhow::{anyhow, ensure};
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
 use super::input::Input;
+use super::names;
 use super::quotes::Quotes;
 use super::row::Row;
 
@@ -59,20 +60,7 @@ enum Written {
 fn header(source: &Source, input: &Input, records: &mut Records) -> anyhow::Result<Vec<Column>> {
     let names = records.headers().map_err(|error| malformed(input, error))?;
     ensure!(!names.is_empty(), "{} is empty; its first line must name the columns", input.name);
-    for (position, name) in names.iter().enumerate() {
-        let twice = names.iter().take(position).any(|other| other == name);
-        ensure!(!twice, "{}:1: two columns are named '{name}'; give one another name", input.name);
-    }
-    let required = source.payload_columns().filter(|column| !column.nullable);
-    if let Some(missing) = required.map(|column| &column.name).find(|name| !names.iter().any(|n| n == *name)) {
-        let names: Vec<&str> = names.iter().collect();
-        return Err(anyhow!(
-            "{}:1: there is no column '{missing}', which source '{}' declares NOT NULL; the file's columns are {}",
-            input.name,
-            source.name,
-            names.join(", ")
-        ));
-    }
+    names::check(source, &format!("{}:1", input.name), &names.iter().collect::<Vec<&str>>())?;
     Ok(names.iter().map(|name| Column::new(source, name)).collect())
 }
 

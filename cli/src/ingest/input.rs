@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::hash::Hasher;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use anabranch_shared::project::Source;
 use anyhow::{Context, bail, ensure};
 use flate2::read::MultiGzDecoder;
+use twox_hash::XxHash64;
 
 use super::row::Rows;
 use super::{csv, ndjson, parquet};
@@ -16,6 +18,8 @@ pub struct Input {
     /// The file's name without its folder, which may differ between two runs.
     pub name: String,
     size_bytes: u64,
+    /// Of the file as it is, compressed or not.
+    checksum: u64,
     format: Format,
     gzip: bool,
     content: Content,
@@ -41,17 +45,25 @@ impl Input {
         ensure!(metadata.is_file(), "{} is not a file; name the files in it", path.display());
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (format, gzip) = format_of(&name)?;
-        Ok(Self { name, size_bytes: metadata.len(), format, gzip, content: Content::File(path.to_owned()) })
+        let checksum = checksum(File::open(path)?).with_context(|| format!("cannot read {}", path.display()))?;
+        let content = Content::File(path.to_owned());
+        Ok(Self { name, size_bytes: metadata.len(), checksum, format, gzip, content })
     }
 
     /// A gzipped CSV file in memory.
     pub fn csv_gz(name: &str, gz: &[u8]) -> Self {
-        let (size_bytes, content) = (gz.len() as u64, Content::Memory(gz.into()));
-        Self { name: name.to_owned(), size_bytes, format: Format::Csv, gzip: true, content }
+        let (size_bytes, checksum) = (gz.len() as u64, XxHash64::oneshot(0, gz));
+        let content = Content::Memory(gz.into());
+        Self { name: name.to_owned(), size_bytes, checksum, format: Format::Csv, gzip: true, content }
     }
 
     /// What the log knows the file by: the same in every run over the same file.
     pub fn identity(&self) -> String {
+        format!("{}:{:016x}", self.nominal_identity(), self.checksum)
+    }
+
+    /// What the log knew it by before files had checksums.
+    pub fn nominal_identity(&self) -> String {
         format!("{}:{}", self.name, self.size_bytes)
     }
 
@@ -87,6 +99,16 @@ impl Input {
         match &self.content {
             Content::File(path) => Ok(File::open(path)?),
             Content::Memory(_) => bail!("{} can only be read from a file", self.name),
+        }
+    }
+}
+
+fn checksum(mut file: File) -> std::io::Result<u64> {
+    let (mut hasher, mut buffer) = (XxHash64::with_seed(0), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.write(&buffer[..read]),
         }
     }
 }

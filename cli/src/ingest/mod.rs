@@ -1,17 +1,19 @@
 //! Files into the log: the rows of CSV, NDJSON and Parquet files become JSON events.
 //!
-//! Every event carries the name and size of its file and its row, so that an interrupted ingest can
-//! be continued: each partition receives its rows in the order of the file, so what a partition
-//! already holds of a file is a prefix, and the rest is what lies above its highest row.
+//! Every event carries the name, size and checksum of its file and its row, so that an interrupted
+//! ingest can be continued: each partition receives its rows in the order of the file, so what a
+//! partition already holds of a file is a prefix, and the rest is what lies above its highest row.
+//! Another content under the same name is another file.
 //!
-//! All files are read through once before the first row is appended. A malformed file is refused
-//! whole: once it is mended it has another size and is another input, so rows that had been taken
-//! from it would be there twice.
+//! All files are read through once before the first row is appended. A malformed or damaged file is
+//! refused whole: once it is mended it is another input, so rows that had been taken from it would be
+//! there twice.
 
 mod appender;
 mod counts;
 mod csv;
 mod input;
+mod names;
 mod ndjson;
 mod parquet;
 mod progress;
@@ -20,6 +22,7 @@ mod reading;
 mod row;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -27,15 +30,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anabranch_shared::log::Log;
+use anabranch_shared::event::Decoder;
+use anabranch_shared::log::{Chunk, Log};
 use anabranch_shared::position::{Offset, Partition};
 use anabranch_shared::project::Source;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::Serialize;
 
 use appender::Appender;
 use input::Input;
 use progress::Progress;
+
+/// Rows of a file that are decoded before the first is written.
+const FIRST_ROWS: usize = 1000;
 
 /// What to take and how.
 #[derive(Clone, Debug)]
@@ -102,6 +109,7 @@ async fn ingest_inputs(
     check_distinct(&inputs)?;
     let source = Arc::new(source.clone());
     let rows = reading::check_all(&source, &inputs, &options.rows).await?;
+    check_first_rows(&source, &inputs, &options.rows).await?;
     let progress = Progress::new(options.progress, rows);
     let partitions = log.ensure_topic(&source.topic, source.partitions).await?;
     let mut report = IngestReport::default();
@@ -125,11 +133,34 @@ async fn take(
     report: &mut IngestReport,
 ) -> anyhow::Result<()> {
     if options.resume {
-        appender.resume().await?;
+        appender.resume(&input.nominal_identity()).await?;
     }
     let mut reading = reading::start(Arc::clone(source), input, options.rows.clone());
     while let Some(rows) = reading.next().await? {
         appender.append(rows, report).await?;
+    }
+    Ok(())
+}
+
+/// A file is refused whose first rows would all be rejected: it is not of this source.
+async fn check_first_rows(source: &Arc<Source>, inputs: &[Input], rows: &Range<u64>) -> anyhow::Result<()> {
+    let decoder = Decoder::new(source);
+    for input in inputs {
+        let mut reading = reading::start(Arc::clone(source), input.clone(), rows.clone());
+        let Some(first) = reading.next().await? else { continue };
+        let mut chunk = Chunk::empty(Partition(0), Offset(0));
+        first.iter().take(FIRST_ROWS).zip(0..).for_each(|(row, offset)| chunk.push(offset, 0, &row.payload));
+        let decoded = decoder.decode(&chunk)?;
+        if let (Some((row, reason)), true) = (decoded.reasons.first(), decoded.reasons.len() == chunk.len()) {
+            bail!(
+                "{}: none of the first {} rows is an event of source '{}'; row {}: {reason}. Nothing was written; mend \
+                 the file, or the source's columns in anabranch.toml",
+                input.name,
+                chunk.len(),
+                source.name,
+                first[*row].number + 1
+            );
+        }
     }
     Ok(())
 }
@@ -140,7 +171,7 @@ fn check_distinct(inputs: &[Input]) -> anyhow::Result<()> {
     for input in inputs {
         ensure!(
             seen.insert(input.identity()),
-            "two of the files are named {} and have the same size, so the log could not tell their rows apart; \
+            "two of the files are named {} and have the same content, so the log could not tell their rows apart; \
              rename one, or ingest them one by one",
             input.name
         );

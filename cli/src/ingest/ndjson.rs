@@ -13,6 +13,9 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// A longer line is taken for a file of another format, rather than read into memory.
 const MAX_LINE_BYTES: u64 = 16 << 20;
 
+/// What some programs write before UTF-8 text; it is no part of it (RFC 8259, 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// How many lines the file has.
 pub fn check(input: &Input) -> anyhow::Result<u64> {
     let mut lines = Lines::open(input)?;
@@ -56,6 +59,9 @@ impl Lines {
         ensure!((read as u64) < MAX_LINE_BYTES, "{}: the line is longer than {MAX_LINE_BYTES} bytes", place());
         if line.pop_if(|byte| *byte == b'\n').is_some() {
             line.pop_if(|byte| *byte == b'\r');
+        }
+        if self.number == 0 && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
         }
         self.number += u64::from(read > 0);
         Ok(read > 0)

@@ -7,10 +7,12 @@ use anabranch_shared::event::Decoder;
 use anabranch_shared::log::Chunk;
 use anabranch_shared::position::{Offset, Partition};
 use arrow::array::{
-    ArrayRef, AsArray, Decimal128Array, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Float32Array, Float64Array, Int32Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray, UInt64Array,
 };
-use arrow::datatypes::Decimal128Type;
+use arrow::datatypes::{Decimal128Type, Field, Schema};
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 
 use super::{Bed, gz};
 use crate::ingest::{IngestOptions, ingest_csv_bytes};
@@ -77,13 +79,45 @@ async fn a_header_that_cannot_be_used_is_refused() {
 #[tokio::test]
 async fn ndjson_lines_are_taken_as_they_are() {
     let bed = Bed::new(1, &["id"]);
-    let lines = ["{ \"id\":1, \"price\": 4.10 }", "[1]", "{\"id\":", "not json", "{} {}"];
+    let lines = ["{ \"id\":1, \"price\": 4.10, \"ts\": \"2026-01-01\" }", "[1]", "{\"id\":", "not json", "{} {}"];
     let text = format!("{}\r\n\n  \n{}", lines[0], lines[1..].join("\n"));
     let file = bed.file("orders.jsonl", text);
     let report = bed.ingest(&file, &IngestOptions::default()).await.unwrap();
     assert_eq!((report.rows, report.malformed), (5, 4));
     assert_eq!(report.bytes, lines.iter().map(|line| line.len() as u64).sum::<u64>());
     assert_eq!(bed.payloads(Partition(0)).await, lines);
+}
+
+/// A column with a blank or in other case would be NULL in every event, without a word.
+#[tokio::test]
+async fn a_header_that_nearly_names_a_column_is_refused() {
+    let bed = Bed::new(1, &[]);
+    for (header, near) in [("id,ts, price", " price"), ("id,ts,PRICE", "PRICE"), ("ID,ts,price", "ID")] {
+        let refusal = bed.refusal_of("orders.csv", format!("{header}\na,{TIME},5\n")).await;
+        assert!(refusal.contains(&format!("orders.csv:1: the file has a column '{near}'")), "{refusal}");
+    }
+    let events = bed.events_of("orders.csv", format!("id,ts,more\na,{TIME},5\n")).await;
+    assert_eq!(events, [format!(r#"{{"id":"a","ts":"{TIME}","more":"5"}}"#)], "a nullable column may be absent");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_no_part_of_the_first_event() {
+    let event = format!(r#"{{"id":"a","ts":"{TIME}"}}"#);
+    let text = format!("\u{feff}{event}\r\n{event}");
+    let expected = [event.clone(), event.clone()];
+    assert_eq!(Bed::new(1, &[]).events_of("orders.ndjson", &text).await, expected);
+    assert_eq!(Bed::new(1, &[]).events_of("orders.ndjson.gz", gz(&text)).await, expected);
+    let csv = format!("\u{feff}id,ts\r\na,{TIME}");
+    assert_eq!(Bed::new(1, &[]).events_of("orders.csv", csv).await, expected[..1]);
+}
+
+#[tokio::test]
+async fn a_file_of_another_source_is_refused_before_anything_is_written() {
+    let bed = Bed::new(1, &[]);
+    let refusal = bed.refusal_of("orders.ndjson", "{\"id\":\"a\",\"time\":1}\n{\"id\":\"b\"}\n").await;
+    assert!(refusal.contains("none of the first 2 rows is an event") && refusal.contains("'ts'"), "{refusal}");
+    let good = format!("{{\"id\":\"a\",\"ts\":\"{TIME}\"}}");
+    assert_eq!(bed.events_of("orders.ndjson", &good).await, std::slice::from_ref(&good), "nothing was there before");
 }
 
 #[tokio::test]
@@ -126,6 +160,77 @@ async fn parquet_values_are_exact() {
         format!(r#"{{"id":"c","n":3,"ts":"{time}"}}"#),
     ];
     assert_eq!(bed.payloads(Partition(0)).await, expected);
+}
+
+fn parquet(bed: &Bed, name: &str, columns: Vec<(&str, ArrayRef)>) -> std::path::PathBuf {
+    let fields = columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let batch = RecordBatch::try_new(schema, columns.into_iter().map(|(_, column)| column).collect()).unwrap();
+    let path = bed.folder.path().join(name);
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(100)).build();
+    let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    path
+}
+
+fn times(rows: usize) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from(vec![1_317_918_000_000_001; rows]).with_timezone("UTC"))
+}
+
+fn names(rows: usize) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("user{row}"))))
+}
+
+#[tokio::test]
+async fn parquet_doubles_that_json_has_no_number_for_are_written_as_events_write_them() {
+    let bed = Bed::new(1, &[]);
+    let doubles = vec![Some(f64::NAN), Some(f64::INFINITY), Some(f64::NEG_INFINITY), None, Some(0.1), Some(-0.0)];
+    let floats: Float32Array = doubles.iter().map(|double| double.map(|double| double as f32)).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", names(6)),
+        ("x", Arc::new(Float64Array::from(doubles))),
+        ("f", Arc::new(floats)),
+        ("u", Arc::new(UInt64Array::from(vec![u64::MAX; 6]))),
+        ("ts", times(6)),
+    ];
+    bed.ingest(&parquet(&bed, "orders.parquet", columns), &IngestOptions::default()).await.unwrap();
+    let events = bed.payloads(Partition(0)).await;
+    let values = ["\"NaN\"", "\"Infinity\"", "\"-Infinity\"", "", "0.1", "-0.0"];
+    for (event, value) in events.iter().zip(values) {
+        let expected = if value.is_empty() { "\"u\"".to_owned() } else { format!("\"x\":{value},\"f\":{value},\"u\"") };
+        assert!(event.contains(&expected) && event.contains("18446744073709551615"), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn parquet_columns_that_are_not_those_declared_are_refused() {
+    let bed = Bed::new(1, &[]);
+    let n = |n| -> ArrayRef { Arc::new(Int32Array::from(vec![n])) };
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"\xff"]));
+    for (columns, message) in [
+        (vec![("id", names(1)), ("n", n(1)), ("n", n(2)), ("ts", times(1))], "two columns are named 'n'"),
+        (vec![("ID", names(1)), ("ts", times(1))], "the file has a column 'ID'"),
+        (vec![("id", names(1))], "no column 'ts'"),
+        (vec![("id", bytes), ("ts", times(1))], "column 'id' of type Binary cannot be written"),
+    ] {
+        let refused = bed.ingest(&parquet(&bed, "orders.parquet", columns), &IngestOptions::default()).await;
+        let refused = format!("{:#}", refused.unwrap_err());
+        assert!(refused.contains(message), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_row_group_in_the_middle_leaves_nothing_behind() {
+    let bed = Bed::new(1, &[]);
+    let path = parquet(&bed, "orders.parquet", vec![("id", names(1000)), ("ts", times(1000))]);
+    let whole = std::fs::read(&path).unwrap();
+    let middle = whole.len() / 2;
+    let damaged = [&whole[..middle - 60], &[0xff; 120], &whole[middle + 60..]].concat();
+    let refusal = bed.refusal_of("orders.parquet", &damaged).await;
+    assert!(refusal.contains("orders.parquet: damaged behind row"), "{refusal}");
+    let (mended, options) = (bed.file("orders.parquet", &whole), IngestOptions { resume: true, ..Default::default() });
+    assert_eq!(bed.ingest(&mended, &options).await.unwrap().rows, 1000, "the mended file is taken whole");
 }
 
 #[tokio::test]

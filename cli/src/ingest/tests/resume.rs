@@ -7,6 +7,7 @@ use anabranch_shared::log::{Log, NewEvent, Origin};
 use anabranch_shared::position::Partition;
 
 use super::Bed;
+use crate::ingest::input::Input;
 use crate::ingest::{IngestOptions, ingest};
 
 const PARTITIONS: u32 = 3;
@@ -54,7 +55,7 @@ async fn partitions_that_are_cut_at_different_rows_are_continued_each_at_its_own
     let (whole, torn) = (Bed::new(PARTITIONS, &["id"]), Bed::new(PARTITIONS, &["id"]));
     let file = orders(&whole, "orders.csv");
     whole.ingest(&file, &options(false, 0..ROWS)).await.unwrap();
-    let input = format!("orders.csv:{}", file.metadata().unwrap().len());
+    let input = Input::file(&file).unwrap().identity();
     torn.log.ensure_topic("orders", PARTITIONS).await.unwrap();
     for (partition, taken) in [(Partition(0), 100), (Partition(2), 5)] {
         let payloads = whole.payloads(partition).await.into_iter().take(taken);
@@ -88,4 +89,33 @@ async fn two_files_that_the_log_could_not_tell_apart_are_refused() {
     let file = orders(&bed, "orders.csv");
     let twice = ingest(&bed.log, &bed.source, &[file.clone(), file], &options(false, 0..u64::MAX)).await;
     assert!(twice.unwrap_err().to_string().contains("orders.csv"));
+}
+
+/// A nightly script that is always run with `--resume`, to be safe.
+#[tokio::test]
+async fn another_day_under_the_same_name_and_size_is_another_file() {
+    let bed = Bed::new(1, &["id"]);
+    for (day, n) in [("1", "a,1"), ("2", "b,2")] {
+        let file = bed.file("part-0000.csv", format!("id,n,ts\n{n},2026-01-0{day}T00:00:00Z\n"));
+        let report = bed.ingest(&file, &options(true, 0..u64::MAX)).await.unwrap();
+        assert_eq!((report.rows, report.skipped), (1, 0), "day {day}");
+        let again = bed.ingest(&file, &options(true, 0..u64::MAX)).await.unwrap();
+        assert_eq!((again.rows, again.skipped), (0, 1), "day {day}");
+    }
+    assert_eq!(distinct_of(&bed).await.len(), 2);
+}
+
+async fn distinct_of(bed: &Bed) -> BTreeSet<String> {
+    bed.payloads(Partition(0)).await.into_iter().collect()
+}
+
+#[tokio::test]
+async fn rows_of_a_file_without_a_checksum_are_not_taken_for_this_one() {
+    let bed = Bed::new(1, &["id"]);
+    let file = bed.file("part-0000.csv", "id,n,ts\na,1,2026-01-01T00:00:00Z\n");
+    let nominal = Input::file(&file).unwrap().nominal_identity();
+    bed.log.ensure_topic("orders", 1).await.unwrap();
+    bed.log.append("orders", vec![event(Partition(0), &nominal, r#"{"n":0}"#.to_owned())]).await.unwrap();
+    let refused = bed.ingest(&file, &options(true, 0..u64::MAX)).await.unwrap_err();
+    assert!(format!("{refused:#}").contains("without a checksum"), "{refused:#}");
 }
