@@ -78,7 +78,7 @@ async fn fold(
     project: &str,
     bounds: &BTreeMap<Partition, Bounds>,
 ) -> anyhow::Result<Spent> {
-    let store = Arc::new(RedisStore::connect(redis, project).await?);
+    let store = Arc::new(RedisStore::connect(redis, project, "bench").await?);
     let parts = SpeedParts {
         log,
         store: store.clone(),

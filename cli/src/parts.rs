@@ -7,7 +7,7 @@ use anabranch_shared::catalog::CatalogStore;
 use anabranch_shared::log::Log;
 use anabranch_shared::realtime::RealtimeStore;
 use anabranch_speed::SpeedParts;
-use anabranch_stores::{EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, RedisStore, ReferenceFiles};
+use anabranch_stores::{EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, RedisStore, ReferenceFiles, identity};
 use anyhow::Context;
 
 use crate::hold::Hold;
@@ -39,7 +39,7 @@ impl Parts {
             None => Arc::new(EmbeddedLog::open(root.join("log.redb"))?),
         };
         let store: Arc<dyn RealtimeStore> = match &project.redis {
-            Some(url) => Arc::new(RedisStore::connect(url, &project.name).await?),
+            Some(url) => Arc::new(RedisStore::connect(url, &project.name, &identity(&root).await?).await?),
             None => Arc::new(EmbeddedStore::open(root.join("realtime.redb"))?),
         };
         let catalog = Arc::new(ObjectCatalog::in_folder(&root)?);

@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use anabranch_shared::position::{CutPoint, Generation, Offset, Partition};
 use anabranch_shared::project::Project;
 use anabranch_shared::realtime::{RealtimeStore, Select, Slot, StateRow};
 use anabranch_shared::view::ViewPlan;
-use anabranch_stores::{KafkaLog, RedisStore};
+use anabranch_stores::{KafkaLog, RedisStore, identity};
 use support::{Running, Seeded, project};
 
 const KILLS: u64 = 10;
@@ -64,6 +65,13 @@ fn event(number: u64, random: &mut Seeded) -> NewEvent {
     NewEvent { partition, key: vec![], payload: payload.into_bytes(), origin: None }
 }
 
+/// The store of the project in `dir`.
+async fn store_of(url: &str, dir: &Path) -> RedisStore {
+    let root = dir.join("data");
+    std::fs::create_dir_all(&root).unwrap();
+    RedisStore::connect(url, "killed", &identity(&root).await.unwrap()).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_kills_leave_the_fold_of_the_log() {
     let (kafka, redis, dir) = (Kafka::start().unwrap(), Redis::start().unwrap(), tempfile::tempdir().unwrap());
@@ -86,7 +94,7 @@ async fn ten_kills_leave_the_fold_of_the_log() {
         }
         speed.kill();
     }
-    let store = RedisStore::connect(&url, "killed").await.unwrap();
+    let store = store_of(&url, dir.path()).await;
     let speed = Running::start(dir.path(), &args);
     caught_up(log.as_ref(), &store).await;
     speed.kill();
@@ -119,7 +127,7 @@ async fn commits_that_redis_forgot_are_folded_again() {
         number += 2_000;
         caught_up(&log, store).await;
     };
-    let mut store = RedisStore::connect(&url, "killed").await.unwrap();
+    let mut store = store_of(&url, dir.path()).await;
     send(&store).await;
     for remains in [0, 50, 99] {
         let before = aof(&redis).metadata().unwrap().len();
@@ -131,7 +139,7 @@ async fn commits_that_redis_forgot_are_folded_again() {
         let grown = aof.metadata().unwrap().len() - before;
         aof.set_len(before + grown * remains / 100).unwrap();
         redis.restart().unwrap();
-        store = RedisStore::connect(&url, "killed").await.unwrap();
+        store = store_of(&url, dir.path()).await;
         assert_ne!(points(&store).await, left, "Redis forgot nothing");
         check(&log, &store).await;
         speed.signal("CONT");

@@ -138,6 +138,12 @@ pub struct Snapshot {
 /// Keeps real-time views.
 #[async_trait]
 pub trait RealtimeStore: Send + Sync {
+    /// What the keys of other storage roots of this project's name begin with, which never meet those of
+    /// this one. A store that belongs to one root has none.
+    async fn strangers(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Takes a slot over: raises its epoch by one, so that every earlier writer is fenced, and
     /// returns where it stands. A slot that does not exist is created at `start`.
     async fn acquire(&self, slot: &Slot, start: CutPoint) -> Result<Progress, StoreError>;

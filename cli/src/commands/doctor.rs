@@ -60,6 +60,11 @@ async fn examine(global: &Global, examination: &mut Examination) {
 
 async fn examine_parts(parts: &Parts, examination: &mut Examination) {
     examination.note("log, real-time store and catalog", Ok("all answer".to_owned()));
+    match parts.store.strangers().await {
+        Ok(strangers) if strangers.is_empty() => {}
+        Ok(strangers) => examination.note("other storage roots", Ok(left_behind(&strangers))),
+        Err(error) => examination.note("other storage roots", Err(error.to_string())),
+    }
     for source in parts.loaded.project.sources.values() {
         let what = format!("source '{}'", source.name);
         match examine_source(parts, source).await {
@@ -82,6 +87,15 @@ async fn examine_parts(parts: &Parts, examination: &mut Examination) {
         };
         examination.note(&format!("view '{view}'"), finding);
     }
+}
+
+/// States that no answer of this project is made of.
+fn left_behind(prefixes: &[String]) -> String {
+    format!(
+        "the real-time store has states of other storage roots of this project's name, which this one never reads: {}. If \
+         such a root is gone, remove them: redis-cli --scan --pattern 'PREFIX*' | xargs redis-cli unlink",
+        prefixes.join(", ")
+    )
 }
 
 /// Whether retention has removed events that neither archive nor views have seen.

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use anabranch_infra::Redis;
 use anabranch_shared::position::{CutPoint, Offset, Pane};
-use anabranch_shared::realtime::{RealtimeStore, Select, StoreError};
+use anabranch_shared::realtime::{Progress, RealtimeStore, Select, StoreError};
 use anabranch_stores::RedisStore;
 use redis::Commands;
 
@@ -17,7 +17,7 @@ fn url() -> String {
 
 async fn in_redis() -> Store {
     let url = tokio::task::spawn_blocking(url).await.unwrap();
-    Arc::new(RedisStore::connect(&url, "contract").await.unwrap())
+    Arc::new(RedisStore::connect(&url, "contract", "root").await.unwrap())
 }
 
 crate::realtime_contract!(in_redis());
@@ -58,16 +58,37 @@ async fn a_flipped_byte_is_refused_by_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn projects_share_a_server_without_seeing_each_other() {
-    let (one, two) = (in_redis().await, RedisStore::connect(&url(), "other").await.unwrap());
+    let (one, two) = (in_redis().await, RedisStore::connect(&url(), "other", "root").await.unwrap());
     let slot = slot("shared", 0);
     one.acquire(&slot, CutPoint::default()).await.unwrap();
     assert_eq!(two.progress(&slot).await.unwrap(), None);
 }
 
+/// A storage root that is lost while Redis stays, and a second folder of the same name.
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_roots_of_one_project_name_do_not_see_each_other_and_are_named() {
+    let (one, two) = (
+        RedisStore::connect(&url(), "shop[1]", "root1").await.unwrap(),
+        RedisStore::connect(&url(), "shop[1]", "root2").await.unwrap(),
+    );
+    let slot = slot("shared", 0);
+    let acquired = one.acquire(&slot, CutPoint::default()).await.unwrap();
+    let moved = Progress { point: CutPoint { next: Offset(7), ..acquired.point }, ..acquired };
+    one.commit(&slot, &acquired, &moved, &[]).await.unwrap();
+    assert_eq!(two.progress(&slot).await.unwrap(), None);
+    assert_eq!(two.acquire(&slot, CutPoint::default()).await.unwrap().point.next, Offset(0));
+    assert_eq!(one.progress(&slot).await.unwrap(), Some(moved));
+    assert_eq!(one.strangers().await.unwrap(), ["anabranch:shop[1]:root2:"]);
+    assert_eq!(two.strangers().await.unwrap(), ["anabranch:shop[1]:root1:"]);
+    let mut connection = redis::Client::open(url()).unwrap().get_connection().unwrap();
+    let _: () = connection.hset("anabranch:shop[1]:{v:1:0}:progress", "next", 2).unwrap();
+    assert_eq!(one.strangers().await.unwrap(), ["anabranch:shop[1]:", "anabranch:shop[1]:root2:"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_evicts_is_refused() {
     let redis = own_redis(&[("maxmemory-policy", "allkeys-lru")]).await;
-    let error = RedisStore::connect(&redis.url(), "p").await.err().unwrap();
+    let error = RedisStore::connect(&redis.url(), "p", "root").await.err().unwrap();
     assert!(matches!(error, StoreError::Unsafe { .. }), "{error}");
     let cause = "maxmemory-policy is 'allkeys-lru', which drops state when memory is full; set it to noeviction";
     assert!(error.to_string().contains(cause), "{error}");
@@ -78,18 +99,18 @@ async fn the_policy_is_found_where_config_is_forbidden() {
     let redis = own_redis(&[("maxmemory-policy", "volatile-ttl")]).await;
     let mut connection = connection(&redis.url());
     let _: () = redis::cmd("ACL").arg(&["SETUSER", "default", "-config"]).query(&mut connection).unwrap();
-    let error = RedisStore::connect(&redis.url(), "p").await.err().unwrap();
+    let error = RedisStore::connect(&redis.url(), "p", "root").await.err().unwrap();
     assert!(error.to_string().contains("maxmemory-policy is 'volatile-ttl'"), "{error}");
     let safe = own_redis(&[]).await;
     let mut connection = self::connection(&safe.url());
     let _: () = redis::cmd("ACL").arg(&["SETUSER", "default", "-config"]).query(&mut connection).unwrap();
-    assert!(RedisStore::connect(&safe.url(), "p").await.is_ok());
+    assert!(RedisStore::connect(&safe.url(), "p", "root").await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_memory_refuses_the_whole_commit() {
     let redis = own_redis(&[]).await;
-    let store = RedisStore::connect(&redis.url(), "p").await.unwrap();
+    let store = RedisStore::connect(&redis.url(), "p", "root").await.unwrap();
     let slot = slot("v", 0);
     let acquired = store.acquire(&slot, CutPoint::default()).await.unwrap();
     let committed = advanced(&acquired, 1);
@@ -111,7 +132,7 @@ async fn a_full_memory_refuses_the_whole_commit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_replica_takes_no_commit() {
     let redis = own_redis(&[]).await;
-    let store = RedisStore::connect(&redis.url(), "p").await.unwrap();
+    let store = RedisStore::connect(&redis.url(), "p", "root").await.unwrap();
     let slot = slot("v", 0);
     let acquired = store.acquire(&slot, CutPoint::default()).await.unwrap();
     let mut connection = connection(&redis.url());
@@ -126,7 +147,7 @@ async fn a_read_only_replica_takes_no_commit() {
 async fn a_killed_server_is_unavailable_and_then_works_again() {
     // With `everysec` an acknowledged commit waits in the memory of the server while the disk is slow.
     let redis = own_redis(&[("appendfsync", "always")]).await;
-    let store = RedisStore::connect(&redis.url(), "p").await.unwrap();
+    let store = RedisStore::connect(&redis.url(), "p", "root").await.unwrap();
     let slot = slot("v", 0);
     let acquired = store.acquire(&slot, CutPoint::default()).await.unwrap();
     let committed = advanced(&acquired, 1);
@@ -166,7 +187,7 @@ async fn a_key_of_another_kind_is_damage_and_no_success() {
 
 #[tokio::test]
 async fn a_missing_server_is_one_clear_line_without_the_password() {
-    let error = RedisStore::connect("redis://user:secret@127.0.0.1:1", "p").await.err().unwrap().to_string();
+    let error = RedisStore::connect("redis://user:secret@127.0.0.1:1", "p", "root").await.err().unwrap().to_string();
     let (start, end) = ("real-time store 127.0.0.1:1 is not available: ", "; is Redis running? (see infra/README.md)");
     assert!(error.starts_with(start) && error.ends_with(end) && !error.contains('\n'), "{error}");
     assert!(!error.contains("secret"), "{error}");
@@ -176,7 +197,7 @@ async fn a_missing_server_is_one_clear_line_without_the_password() {
         "rediss://user:secret@host",
         "redis://user:secret@host:port",
     ] {
-        let error = RedisStore::connect(url, "p").await.err().unwrap().to_string();
+        let error = RedisStore::connect(url, "p", "root").await.err().unwrap().to_string();
         assert!(!error.contains("secret"), "{error}");
     }
 }

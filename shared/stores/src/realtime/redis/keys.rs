@@ -2,6 +2,19 @@ use anabranch_shared::position::Pane;
 use anabranch_shared::realtime::Slot;
 use redis::{Cmd, cmd};
 
+/// What the keys of a storage root begin with.
+pub(super) fn prefix(project: &str, identity: &str) -> String {
+    format!("anabranch:{project}:{identity}:")
+}
+
+/// The [`prefix`] of a key of this project. Keys from before roots had identities have the project's alone.
+pub(super) fn prefix_of(project: &str, key: &str) -> Option<String> {
+    let of_project = format!("anabranch:{project}:");
+    let rest = key.strip_prefix(&of_project)?;
+    let (identity, _) = rest.split_once('{')?;
+    (identity.is_empty() || !identity.trim_end_matches(':').contains(':')).then(|| format!("{of_project}{identity}"))
+}
+
 /// The names of a slot's keys.
 pub(super) struct Keys {
     prefix: String,
@@ -10,8 +23,9 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new(project: &str, slot: &Slot) -> Self {
-        let prefix = format!("anabranch:{project}:{{{}:{}:{}}}:", slot.view, slot.generation, slot.partition);
+    pub(super) fn new(project: &str, identity: &str, slot: &Slot) -> Self {
+        let of_root = prefix(project, identity);
+        let prefix = format!("{of_root}{{{}:{}:{}}}:", slot.view, slot.generation, slot.partition);
         Self { progress: format!("{prefix}progress"), panes: format!("{prefix}panes"), prefix }
     }
 

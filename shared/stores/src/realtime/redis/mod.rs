@@ -1,6 +1,6 @@
 //! Redis 7 or later. Optimistic transactions (WATCH, MULTI, EXEC) and no scripts.
 //!
-//! | key, each after `anabranch:<project>:{<view>:<generation>:<partition>}:` | holds |
+//! | key, each after `anabranch:<project>:<identity>:{<view>:<generation>:<partition>}:` | holds |
 //! |---|---|
 //! | `progress` | hash: epoch, next, max_event_time, outcomes, last_timestamp_ms, crc |
 //! | `panes` | sorted set of the pane starts there are, so that a time range finds its panes |
@@ -12,7 +12,7 @@ mod connections;
 mod keys;
 mod snapshot;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anabranch_shared::position::{CutPoint, Pane};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit};
@@ -31,19 +31,21 @@ const ATTEMPTS: usize = 100;
 /// A real-time store in Redis.
 pub struct RedisStore {
     project: String,
+    /// Of the storage root whose states these are.
+    identity: String,
     connections: Connections,
 }
 
 impl RedisStore {
     /// Connects to `redis://[user:password@]host[:port][/database]` and refuses a server that may evict state. Projects
-    /// with different names share a server without seeing each other.
-    pub async fn connect(url: &str, project: &str) -> Result<Self, StoreError> {
+    /// with different names, and storage roots with different identities, share a server without seeing each other.
+    pub async fn connect(url: &str, project: &str, identity: &str) -> Result<Self, StoreError> {
         let connections = Connections::open(url).await?;
-        Ok(Self { project: project.to_owned(), connections })
+        Ok(Self { project: project.to_owned(), identity: identity.to_owned(), connections })
     }
 
     fn keys(&self, slot: &Slot) -> Keys {
-        Keys::new(&self.project, slot)
+        Keys::new(&self.project, &self.identity, slot)
     }
 
     /// Takes over, or returns `None` when another writer was faster.
@@ -76,6 +78,23 @@ impl RedisStore {
 
 #[async_trait]
 impl RealtimeStore for RedisStore {
+    async fn strangers(&self) -> Result<Vec<String>, StoreError> {
+        let (mut cursor, mut found) = (0, BTreeSet::new());
+        loop {
+            let mut scan = pipe();
+            let pattern = format!("anabranch:{}:*:progress", escaped(&self.project));
+            scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(10_000);
+            let [(next, keys)]: [(u64, Vec<String>); 1] = self.connections.read(&scan).await?;
+            found.extend(keys.iter().filter_map(|key| keys::prefix_of(&self.project, key)));
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        found.remove(&keys::prefix(&self.project, &self.identity));
+        Ok(found.into_iter().collect())
+    }
+
     async fn acquire(&self, slot: &Slot, start: CutPoint) -> Result<Progress, StoreError> {
         for _ in 0..ATTEMPTS {
             if let Some(progress) = self.try_acquire(slot, start).await? {
@@ -204,4 +223,10 @@ fn set_progress(keys: &Keys, progress: &Progress) -> Cmd {
         set.arg(field).arg(value.to_string());
     }
     set
+}
+
+/// A name as a pattern that matches nothing else.
+fn escaped(name: &str) -> String {
+    let special = |c: char| matches!(c, '*' | '?' | '[' | ']' | '\\' | '^');
+    name.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
