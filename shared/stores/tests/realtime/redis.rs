@@ -36,7 +36,7 @@ async fn a_flipped_byte_is_refused_by_name() {
     let slot = slot("flipped", 2);
     let acquired = store.acquire(&slot, CutPoint::default()).await.unwrap();
     store.commit(&slot, &acquired, &advanced(&acquired, 1), &[row(60, b"user", b"states")]).await.unwrap();
-    let pane = "anabranch:contract:{flipped:3:2}:pane:60";
+    let pane = "anabranch:contract:root:{flipped:3:2}:pane:60";
     let mut connection = connection(&url());
     let mut value: Vec<u8> = connection.hget(pane, "user").unwrap();
     value[2] ^= 1;
@@ -51,7 +51,7 @@ async fn a_flipped_byte_is_refused_by_name() {
         assert!(text.contains("view 'flipped' generation 3 partition 2") && text.contains("key user"), "{text}");
     }
 
-    let progress = "anabranch:contract:{flipped:3:2}:progress";
+    let progress = "anabranch:contract:root:{flipped:3:2}:progress";
     let _: () = connection.hset(progress, "next", 2).unwrap();
     assert!(matches!(store.progress(&slot).await.unwrap_err(), StoreError::Damaged { .. }));
 }
@@ -180,7 +180,7 @@ async fn a_key_of_another_kind_is_damage_and_no_success() {
     let store = in_redis().await;
     let slot = slot("wrong-kind", 0);
     let acquired = store.acquire(&slot, CutPoint::default()).await.unwrap();
-    let _: () = connection(&url()).set("anabranch:contract:{wrong-kind:3:0}:pane:5", "not a hash").unwrap();
+    let _: () = connection(&url()).set("anabranch:contract:root:{wrong-kind:3:0}:pane:5", "not a hash").unwrap();
     let error = store.commit(&slot, &acquired, &advanced(&acquired, 1), &[row(5, b"k", b"x")]).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 }
