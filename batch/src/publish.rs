@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anabranch_shared::catalog::{Catalog, CatalogStore, GenerationRecord, Record, Road, ViewGenerations, append_with};
 use anabranch_shared::position::{Cut, Generation, Offset, Partition};
 use anabranch_shared::project::Definition;
-use anabranch_shared::realtime::{RealtimeStore, Slot};
+use anabranch_shared::realtime::{Outcomes, RealtimeStore, Slot};
 use anabranch_shared::view::ViewPlan;
 
 use crate::Result;
@@ -30,6 +30,8 @@ pub struct GenerationDraft {
     pub rows: u64,
     /// Evaluations of the view's expressions that had no value, from the beginning to the cut.
     pub failed: u64,
+    /// What became of the events below the cut.
+    pub outcomes: Outcomes,
     /// A generation of the same state whose batch view is damaged.
     pub replaces: Option<Generation>,
 }
@@ -96,6 +98,7 @@ fn numbered(draft: &GenerationDraft, generation: Generation, promote: bool) -> G
         batch_view: draft.batch_view,
         rows: draft.rows,
         failed: draft.failed,
+        outcomes: draft.outcomes,
         promote,
     }
 }

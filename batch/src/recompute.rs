@@ -108,6 +108,7 @@ async fn compute(
         batch_view: Some(written.path),
         rows: written.rows,
         failed: failed_before + failed_evaluations(physical.as_ref()),
+        outcomes: snapshot.outcomes().await?,
         replaces: None,
     };
     Ok(Computed { draft, spilled_bytes: spilled_bytes(physical.as_ref()) })

@@ -23,7 +23,15 @@ impl FromStr for Schedule {
     fn from_str(text: &str) -> Result<Self, Error> {
         let refuse =
             |cause: croner::errors::CronError| Error::Schedule { text: text.to_owned(), cause: cause.to_string() };
-        Ok(Self { cron: Cron::from_str(text).map_err(refuse)? })
+        let schedule = Self { cron: Cron::from_str(text).map_err(refuse)? };
+        // From a fixed time, so that the answer does not depend on the day on which it is asked.
+        match schedule.next_after(DateTime::UNIX_EPOCH) {
+            Some(_) => Ok(schedule),
+            None => {
+                let cause = "its time never comes; write for example \"0 2 * * *\" for two o'clock every night";
+                Err(Error::Schedule { text: text.to_owned(), cause: cause.to_owned() })
+            }
+        }
     }
 }
 
@@ -82,6 +90,17 @@ mod tests {
         assert_eq!(nightly.next_after(at("2024-02-28T03:30:00Z")), Some(at("2024-02-29T03:30:00Z")));
         let error = "every night".parse::<Schedule>().unwrap_err();
         assert!(error.to_string().contains("every night"), "{error}");
+    }
+
+    #[test]
+    fn a_time_that_never_comes_is_refused_and_a_rare_one_is_not() {
+        for never in ["0 0 30 2 *", "0 0 31 4 *", "0 0 31 2,4,6 *"] {
+            let error = never.parse::<Schedule>().unwrap_err();
+            assert!(error.to_string().contains("never comes"), "{never}: {error}");
+        }
+        for rare in ["0 0 29 2 *", "0 0 31 12 *", "@yearly"] {
+            assert!(rare.parse::<Schedule>().is_ok(), "{rare}");
+        }
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::position::{Cut, Generation};
 use crate::project::Definition;
+use crate::realtime::Outcomes;
 
 /// Which road computed a generation's batch view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,9 @@ pub struct GenerationRecord {
     /// Evaluations of the view's expressions that had no value, from the beginning to the cut.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed: u64,
+    /// What became of the events below the cut.
+    #[serde(default)]
+    pub outcomes: Outcomes,
     /// Whether it takes over by itself as soon as it has caught up.
     pub promote: bool,
 }

@@ -31,6 +31,13 @@ pub enum LogError {
          that was read before, so its events cannot be joined to the stored state"
     )]
     BeyondEnd { topic: String, partition: Partition, wanted: Offset, end: Offset },
+    /// The last event that was read is another one now: the topic was deleted and made anew.
+    #[error(
+        "topic '{topic}' partition {partition}: the event at offset {offset} has the time {found} ms since 1970, and the one \
+         that was read there had {stored}; the topic is not the one that was read before, so its events cannot be \
+         joined to the stored state. Next: declare the source under a new name and topic, or bring the old topic back"
+    )]
+    Replaced { topic: String, partition: Partition, offset: Offset, stored: i64, found: i64 },
     /// Stored bytes are not what was written.
     #[error("log {at} is damaged: {cause}")]
     Damaged { at: String, cause: String },
@@ -132,6 +139,36 @@ pub trait Log: Send + Sync {
     /// [`LogError::Expired`] or [`LogError::BeyondEnd`] when an offset is outside the bounds.
     async fn reader(&self, topic: &str, from: &BTreeMap<Partition, Offset>) -> Result<Box<dyn LogReader>, LogError>;
 }
+
+/// Checks that the event before `next` is the one that was read there, by its time in the log. Where the log
+/// no longer has it, nothing can be told.
+///
+/// Logs know nothing else that tells a topic from one of its name that was made anew: offsets begin again,
+/// and may have come further meanwhile.
+pub async fn check_last_read(
+    log: &dyn Log,
+    topic: &str,
+    partition: Partition,
+    next: Offset,
+    stored_ms: i64,
+) -> Result<(), LogError> {
+    let Some(last) = next.0.checked_sub(1).map(Offset) else { return Ok(()) };
+    let held = log.bounds(topic).await?.get(&partition).copied();
+    if held.is_none_or(|bounds| last < bounds.start || last >= bounds.end) {
+        return Ok(());
+    }
+    let mut reader = log.reader(topic, &BTreeMap::from([(partition, last)])).await?;
+    for chunk in reader.poll(1, LAST_READ_WAIT)? {
+        let found = chunk.offsets.iter().position(|offset| *offset == last.0).map(|index| chunk.timestamps_ms[index]);
+        if let Some(found) = found.filter(|found| *found != stored_ms) {
+            let topic = topic.to_owned();
+            return Err(LogError::Replaced { topic, partition, offset: last, stored: stored_ms, found });
+        }
+    }
+    Ok(())
+}
+
+const LAST_READ_WAIT: Duration = Duration::from_secs(5);
 
 /// Reads partitions forward. Not async: it runs on a thread of its own, where it may block.
 pub trait LogReader: Send {

@@ -9,6 +9,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::event::Verdict;
 use crate::position::{CutPoint, Epoch, Generation, Offset, Pane, Partition};
 
 /// Why the real-time store could not do what was asked.
@@ -59,6 +60,16 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
+    /// Counts one event.
+    pub fn count(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Applied => self.applied += 1,
+            Verdict::Late => self.late += 1,
+            Verdict::FarFuture => self.far_future += 1,
+            Verdict::Rejected => self.rejected += 1,
+        }
+    }
+
     /// All events that were read, whatever became of them.
     pub fn total(&self) -> u64 {
         self.applied + self.late + self.far_future + self.rejected
@@ -138,6 +149,11 @@ pub struct Snapshot {
 /// Keeps real-time views.
 #[async_trait]
 pub trait RealtimeStore: Send + Sync {
+    /// Why the store takes no commits now although it answers, if so.
+    async fn complaint(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     /// What the keys of other storage roots of this project's name begin with, which never meet those of
     /// this one. A store that belongs to one root has none.
     async fn strangers(&self) -> Result<Vec<String>, StoreError> {

@@ -8,7 +8,7 @@ use anabranch_shared::catalog::{
 };
 use anabranch_shared::log::{Bounds, LogError};
 use anabranch_shared::position::{Cut, Generation, Offset, Partition};
-use anabranch_shared::realtime::{RealtimeStore, Slot};
+use anabranch_shared::realtime::{Outcomes, RealtimeStore, Slot};
 use anabranch_shared::reference::ReferenceStore;
 use anabranch_shared::view::ViewPlan;
 
@@ -74,6 +74,7 @@ pub async fn genesis(
         archive_version: None,
         batch_view: None,
         failed: 0,
+        outcomes: Outcomes::default(),
         rows: 0,
         promote: true,
     };

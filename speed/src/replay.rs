@@ -9,7 +9,7 @@ use anabranch_shared::event::{Decoder, Judge, JudgedEvents, Verdict};
 use anabranch_shared::groups::Groups;
 use anabranch_shared::log::{Log, LogReader};
 use anabranch_shared::position::{Cut, CutPoint, Offset, Partition};
-use anabranch_shared::realtime::StateRow;
+use anabranch_shared::realtime::{Outcomes, StateRow};
 use anabranch_shared::view::ViewPlan;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, filter_record_batch};
@@ -31,6 +31,8 @@ pub struct Replayed {
     pub cut: Cut,
     /// Evaluations that had no value.
     pub failed: u64,
+    /// What became of the events.
+    pub outcomes: Outcomes,
 }
 
 /// Folds the view from the beginning to `end`: each partition's archived events, then the log from
@@ -46,7 +48,7 @@ pub async fn replay(
         replay.archived(history, *partition).await?;
     }
     replay.logged(log, end).await?;
-    Ok(Replayed { rows: replay.groups.rows(), cut: replay.cut, failed: replay.failed })
+    Ok(Replayed { rows: replay.groups.rows(), cut: replay.cut, failed: replay.failed, outcomes: replay.outcomes })
 }
 
 struct Replay {
@@ -55,12 +57,20 @@ struct Replay {
     groups: Groups,
     cut: Cut,
     failed: u64,
+    outcomes: Outcomes,
 }
 
 impl Replay {
     fn new(plan: Arc<ViewPlan>) -> Self {
         let decoder = Decoder::new(&plan.definition.source);
-        Self { groups: Groups::new(&plan), decoder, plan, cut: Cut::default(), failed: 0 }
+        Self {
+            groups: Groups::new(&plan),
+            decoder,
+            plan,
+            cut: Cut::default(),
+            failed: 0,
+            outcomes: Outcomes::default(),
+        }
     }
 
     fn fold(&mut self, events: &RecordBatch, partition: Partition) -> Result<(), SpeedError> {
@@ -90,7 +100,7 @@ impl Replay {
     /// The archived events that count. The verdicts are found anew and must be the stored ones:
     /// otherwise lateness or the columns have changed since the archive was written.
     fn judge_again(
-        &self,
+        &mut self,
         batch: &RecordBatch,
         partition: Partition,
         judge: &mut Judge,
@@ -105,6 +115,7 @@ impl Replay {
                 let offset = archived.offsets.value(row) as u64;
                 return Err(SpeedError::Verdict { partition, offset, stored: stored.to_owned(), found: found.name() });
             }
+            self.outcomes.count(found);
             keep.push(found == Verdict::Applied);
         }
         filter_record_batch(&archived.events, &BooleanArray::from(keep))
@@ -138,6 +149,7 @@ impl Replay {
             let decode = |error| SpeedError::Decode { topic: source.topic.clone(), error };
             let judged = JudgedEvents::of_chunk(source, &self.decoder, &chunk, from).map_err(decode)?;
             let applied = judged.applied().map_err(decode)?;
+            self.outcomes += judged.outcomes();
             self.fold(&applied, partition)?;
             self.cut.0.insert(partition, CutPoint { ..judged.point });
         }

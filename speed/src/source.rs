@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::log::{Bounds, Chunk, LogError};
+use anabranch_shared::log::{Bounds, Chunk, LogError, check_last_read};
 use anabranch_shared::position::Partition;
 use anabranch_shared::project::Source;
 use anabranch_shared::realtime::{Progress, Slot};
@@ -161,6 +161,11 @@ impl SourceJob {
             if wanted < start {
                 let topic = self.source.topic.clone();
                 return Err(LogError::Expired { topic, partition: *partition, wanted, start }.into());
+            }
+            // Nothing was read since the cut, whose events the archive knows.
+            if progress.last_timestamp_ms != 0 {
+                let (log, topic) = (self.parts.log.as_ref(), &self.source.topic);
+                check_last_read(log, topic, *partition, wanted, progress.last_timestamp_ms).await?;
             }
             slots.push(SlotFold::new(slot, folded.plan.clone(), progress));
         }

@@ -174,6 +174,7 @@ impl World {
                 batch_view: None,
                 rows: 0,
                 failed: 0,
+                outcomes: Default::default(),
                 promote: true,
             };
             let next = self.parts.catalog.load().await.unwrap().next;

@@ -6,6 +6,7 @@
 //! event is archived exactly once, whoever crashes or races.
 
 mod append;
+mod outcomes;
 mod position;
 mod run;
 mod snapshot;
@@ -20,6 +21,7 @@ use deltalake::kernel::transaction::CommitProperties;
 use deltalake::operations::create::CreateBuilder;
 
 pub use append::Append;
+pub use outcomes::PartitionOutcomes;
 pub use run::{ArchiveRun, FollowOptions, archive_to_end, follow};
 pub use snapshot::ArchiveSnapshot;
 pub(crate) use snapshot::declared;

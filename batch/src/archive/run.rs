@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::log::{Bounds, Chunk, Log, LogReader};
+use anabranch_shared::log::{Bounds, Chunk, Log, LogReader, check_last_read};
 use anabranch_shared::position::{Cut, CutPoint, Offset, Partition};
 use anabranch_shared::project::Source;
 use anabranch_shared::realtime::Outcomes;
@@ -85,6 +85,8 @@ struct Archiver<'a> {
     max_rows: u64,
     stop: watch::Receiver<bool>,
     run: ArchiveRun,
+    /// Whether the topic was compared with the archive.
+    checked: bool,
 }
 
 impl<'a> Archiver<'a> {
@@ -92,7 +94,7 @@ impl<'a> Archiver<'a> {
         let archive = Archive::open_or_create(root, source).await?;
         let (cut, version) = (archive.cut().clone(), archive.version());
         let run = ArchiveRun { from: cut.clone(), to: cut, version, commits: 0, outcomes: Outcomes::default() };
-        Ok(Self { source, archive, max_rows: max_rows.max(1) as u64, stop, run })
+        Ok(Self { source, archive, max_rows: max_rows.max(1) as u64, stop, run, checked: false })
     }
 
     /// Archives up to where the log ends now. After a lost race it goes on from where the winner ended.
@@ -115,6 +117,7 @@ impl<'a> Archiver<'a> {
         if from.is_empty() {
             return Ok(());
         }
+        self.check_topic(log, &from).await?;
         let offsets = from.iter().map(|(partition, point)| (*partition, point.next)).collect();
         let reader = log.reader(&self.source.topic, &offsets).await?;
         let reading = Reading { reader, source: self.source.clone(), points: from, goal: goal.clone() };
@@ -125,6 +128,22 @@ impl<'a> Archiver<'a> {
             std::panic::resume_unwind(panic.into_panic());
         }
         outcome
+    }
+
+    /// Once a run: that the log still has the events that the archive ends with.
+    async fn check_topic(&mut self, log: &dyn Log, from: &BTreeMap<Partition, CutPoint>) -> Result<()> {
+        if std::mem::replace(&mut self.checked, true) {
+            return Ok(());
+        }
+        let snapshot = self.archive.snapshot();
+        for (partition, point) in from.iter().filter(|(_, point)| point.next > Offset(0)) {
+            let Some((offset, archived_ms)) = snapshot.last_timestamp_ms(*partition).await? else { continue };
+            let next = Offset(offset.0 + 1);
+            if next <= point.next {
+                check_last_read(log, &self.source.topic, *partition, next, archived_ms).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn write_all(&mut self, mut judged: mpsc::Receiver<Judged>) -> Result<()> {

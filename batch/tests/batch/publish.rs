@@ -163,6 +163,7 @@ async fn of_fifty_publishers_one_wins() {
         batch_view: None,
         rows: 1,
         failed: 0,
+        outcomes: Default::default(),
         replaces: None,
     };
     let publishing = (0..50).map(|i| {
@@ -248,6 +249,7 @@ async fn a_candidate_takes_over_when_it_has_read_as_much() {
         batch_view: None,
         rows: 0,
         failed: 0,
+        outcomes: Default::default(),
         replaces: None,
     };
     let promote = async || promote_if_covered(&catalog, &store, "v").await.unwrap();

@@ -36,6 +36,7 @@ fn record(draft: GenerationDraft) -> GenerationRecord {
         batch_view: draft.batch_view,
         rows: draft.rows,
         failed: draft.failed,
+        outcomes: draft.outcomes,
         promote: true,
     }
 }

@@ -1,6 +1,12 @@
 //! `anabranch doctor`: what is wrong and how to mend it.
 
+use std::path::Path;
+
 use anabranch_batch::Archive;
+use anabranch_shared::catalog::GenerationRecord;
+use anabranch_shared::position::EventTime;
+use anabranch_shared::project::Source;
+use anabranch_shared::realtime::Slot;
 use anyhow::bail;
 use serde_json::{Value, json};
 
@@ -9,6 +15,9 @@ use crate::hold::holder;
 use crate::output::{Output, table};
 use crate::parts::Parts;
 use crate::project::LoadedProject;
+
+/// One event in so many.
+const LOSSES_TOLD_FROM: u64 = 100;
 
 /// Findings in the order in which one would look.
 struct Examination(Vec<Value>);
@@ -60,6 +69,11 @@ async fn examine(global: &Global, examination: &mut Examination) {
 
 async fn examine_parts(parts: &Parts, examination: &mut Examination) {
     examination.note("log, real-time store and catalog", Ok("all answer".to_owned()));
+    match parts.store.complaint().await {
+        Ok(None) => {}
+        Ok(Some(complaint)) => examination.note("real-time store", Err(complaint)),
+        Err(error) => examination.note("real-time store", Err(error.to_string())),
+    }
     match parts.store.strangers().await {
         Ok(strangers) if strangers.is_empty() => {}
         Ok(strangers) => examination.note("other storage roots", Ok(left_behind(&strangers))),
@@ -69,6 +83,10 @@ async fn examine_parts(parts: &Parts, examination: &mut Examination) {
         let what = format!("source '{}'", source.name);
         match examine_source(parts, source).await {
             Ok(text) => examination.note(&what, Ok(text)),
+            Err(error) => examination.note(&what, Err(format!("{error:#}"))),
+        }
+        match losses(&parts.root, source).await {
+            Ok(losses) => losses.into_iter().for_each(|loss| examination.note(&what, Err(loss))),
             Err(error) => examination.note(&what, Err(format!("{error:#}"))),
         }
     }
@@ -83,10 +101,59 @@ async fn examine_parts(parts: &Parts, examination: &mut Examination) {
             Some(record) if record.fingerprint != plan.fingerprint => {
                 Err("the SQL or the source has changed since; run `anabranch batch` or `anabranch replay`".to_owned())
             }
-            Some(record) => Ok(format!("generation {} answers, {:?}", record.generation, record.road.mode())),
+            Some(record) => standing(parts, record).await.map_err(|error| format!("{error:#}")),
         };
         examination.note(&format!("view '{view}'"), finding);
     }
+}
+
+/// Where the generation that answers stands.
+async fn standing(parts: &Parts, record: &GenerationRecord) -> anyhow::Result<String> {
+    let mut behind = Vec::new();
+    for (partition, bounds) in parts.log.bounds(&record.definition.source.topic).await? {
+        let slot = Slot { view: record.view.clone(), generation: record.generation, partition };
+        let progress = parts.store.progress(&slot).await?;
+        let next = progress.map_or(record.cut.next(partition), |progress| progress.point.next);
+        let events = bounds.end.0.saturating_sub(next.0);
+        if events > 0 {
+            behind.push(format!("{events} events behind in partition {partition}, at offset {next}"));
+        }
+    }
+    let answers = format!("generation {} answers, {:?}", record.generation, record.road.mode());
+    Ok(match behind.is_empty() {
+        true => answers,
+        false => format!("{answers}; {}", behind.join("; ")),
+    })
+}
+
+/// Partitions that lose more than one event in a hundred, as late, far in the future or rejected.
+async fn losses(root: &Path, source: &Source) -> anyhow::Result<Vec<String>> {
+    let Some(archive) = Archive::open(root, source).await? else { return Ok(Vec::new()) };
+    let (snapshot, mut losses) = (archive.snapshot(), Vec::new());
+    for (partition, of) in snapshot.partition_outcomes().await? {
+        let (outcomes, Some((offset, verdict))) = (of.outcomes, of.first_lost) else { continue };
+        let lost = outcomes.total() - outcomes.applied;
+        if lost * LOSSES_TOLD_FROM < outcomes.total() {
+            continue;
+        }
+        let furthest = snapshot.furthest(partition).await?.map_or_else(String::new, |(offset, time)| {
+            format!("; its watermark follows offset {offset}, of {}", iso_time(time))
+        });
+        losses.push(format!(
+            "partition {partition}: of {} events {} are late, {} far in the future and {} rejected, and do not count, the \
+             first at offset {offset}, {verdict}{furthest}. If they should count, mend the producer and declare the \
+             source under a new name, with a larger lateness if they are late",
+            outcomes.total(),
+            outcomes.late,
+            outcomes.far_future,
+            outcomes.rejected,
+        ));
+    }
+    Ok(losses)
+}
+
+fn iso_time(time: EventTime) -> String {
+    chrono::DateTime::from_timestamp_micros(time.0).map_or_else(|| format!("{} us", time.0), |time| time.to_rfc3339())
 }
 
 /// States that no answer of this project is made of.
@@ -99,7 +166,7 @@ fn left_behind(prefixes: &[String]) -> String {
 }
 
 /// Whether retention has removed events that neither archive nor views have seen.
-async fn examine_source(parts: &Parts, source: &anabranch_shared::project::Source) -> anyhow::Result<String> {
+async fn examine_source(parts: &Parts, source: &Source) -> anyhow::Result<String> {
     let bounds = parts.log.bounds(&source.topic).await?;
     let archive = Archive::open(&parts.root, source).await?;
     let cut = archive.map(|archive| archive.cut().clone()).unwrap_or_default();

@@ -51,6 +51,7 @@ pub async fn replay(parts: &Parts, view: &str, promote: bool) -> anyhow::Result<
         batch_view: Some(written.path),
         rows: written.rows,
         failed: replayed.failed,
+        outcomes: replayed.outcomes,
         replaces: None,
     };
     Ok(publish(&parts.root, parts.catalog.as_ref(), draft, promote).await?.record().clone())

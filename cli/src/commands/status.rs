@@ -6,11 +6,10 @@ use crate::api::Api;
 use crate::args::Global;
 use crate::output::Output;
 
-// The real-time view counts what came since the cut; what came before is in the archive.
-const APPLIED: &str = "applied_since_cut";
-const LATE: &str = "late_since_cut";
-const FAR_FUTURE: &str = "far_future_since_cut";
-const REJECTED: &str = "rejected_since_cut";
+/// Evaluations of the view's expressions that had no value.
+const NO_VALUE: &str = "no_value";
+/// What became of the events since the beginning.
+const OUTCOMES: [&str; 4] = ["applied", "late", "far_future", "rejected"];
 
 pub async fn run(global: &Global, output: Output) -> anyhow::Result<()> {
     let api = Api::of(global, "status").await?;
@@ -20,21 +19,19 @@ pub async fn run(global: &Global, output: Output) -> anyhow::Result<()> {
         let name = view["view"].as_str().unwrap_or_default();
         rows.push(summary(&api.get(&format!("/v1/views/{name}"), &[]).await?));
     }
-    let columns = ["view", "generation", "mode", "watermark", "lag", APPLIED, LATE, FAR_FUTURE, REJECTED];
-    output.table(&json!({ "views": rows }), &columns.map(str::to_owned), &rows)
+    let columns = ["view", "generation", "mode", "watermark", "lag"].into_iter().chain(OUTCOMES).chain([NO_VALUE]);
+    output.table(&json!({ "views": rows }), &columns.map(str::to_owned).collect::<Vec<_>>(), &rows)
 }
 
 fn summary(view: &Value) -> Value {
-    let outcomes = &view["outcomes"];
-    json!({
+    let mut row = json!({
         "view": view["view"],
         "generation": view["serving"],
         "mode": view["mode"],
         "watermark": view["watermark"],
         "lag": view["lag"],
-        APPLIED: outcomes["applied"],
-        LATE: outcomes["late"],
-        FAR_FUTURE: outcomes["far_future"],
-        REJECTED: outcomes["rejected"],
-    })
+        NO_VALUE: view["failed_evaluations"],
+    });
+    OUTCOMES.iter().for_each(|outcome| row[*outcome] = view["outcomes_total"][*outcome].clone());
+    row
 }

@@ -106,6 +106,7 @@ impl World {
             batch_view,
             rows: groups.len() as u64,
             failed: 0,
+            outcomes: Default::default(),
             promote: false,
         };
         self.record(Record::Published(Box::new(record.clone()))).await;

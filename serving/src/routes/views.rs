@@ -55,6 +55,9 @@ pub(super) async fn detail(
         extend(&mut detail, coverage(&pinned, &standing)?);
         extend(&mut detail, definition(&pinned.plan)?);
         extend(&mut detail, progress(&standing)?);
+        let mut total = pinned.record.outcomes;
+        total += standing.outcomes();
+        detail["outcomes_total"] = json!(total);
         detail["failed_evaluations"] = json!(pinned.record.failed + standing.failed());
     }
     Ok(Json(detail))

@@ -126,6 +126,7 @@ impl World {
             batch_view: (!batch.is_empty()).then_some(place),
             rows: groups.len() as u64,
             failed: 0,
+            outcomes: Default::default(),
             promote: false,
         }
     }

@@ -57,6 +57,7 @@ async fn a_published_generation_is_loaded_with_its_cut() {
         batch_view: None,
         rows: 9,
         failed: 0,
+        outcomes: Default::default(),
         promote: true,
     };
     let writer = ObjectCatalog::new(store.clone(), "shop");

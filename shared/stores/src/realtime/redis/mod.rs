@@ -78,6 +78,24 @@ impl RedisStore {
 
 #[async_trait]
 impl RealtimeStore for RedisStore {
+    async fn complaint(&self) -> Result<Option<String>, StoreError> {
+        let mut ask = pipe();
+        ask.cmd("INFO").arg("memory");
+        let [memory]: [String; 1] = self.connections.read(&ask).await?;
+        let bytes = |name: &str| {
+            let value = memory.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            value.trim().parse::<u64>().ok()
+        };
+        let (used, most) = (bytes("used_memory").unwrap_or(0), bytes("maxmemory").unwrap_or(0));
+        // What a commit needs beyond this is refused as well.
+        let is_full = most > 0 && used >= most - most / 100;
+        Ok(is_full.then(|| {
+            format!(
+                "Redis has no memory left: {used} of {most} bytes are used, and commits are refused; raise maxmemory"
+            )
+        }))
+    }
+
     async fn strangers(&self) -> Result<Vec<String>, StoreError> {
         let (mut cursor, mut found) = (0, BTreeSet::new());
         loop {

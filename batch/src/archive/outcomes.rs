@@ -1,0 +1,107 @@
+//! What became of the archived events, and where those that do not count begin.
+
+use anabranch_shared::archive::{OFFSET, PARTITION, TIMESTAMP, VERDICT};
+use anabranch_shared::event::Verdict;
+use anabranch_shared::position::{EventTime, Offset, Partition};
+use anabranch_shared::realtime::Outcomes;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use datafusion::functions_aggregate::count::count;
+use datafusion::functions_aggregate::min_max::min;
+use datafusion::logical_expr::{cast as cast_expr, lit};
+
+use super::ArchiveSnapshot;
+use crate::Result;
+use crate::recompute::column;
+use crate::session::{Limits, session};
+
+/// What became of the events of one partition.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PartitionOutcomes {
+    pub outcomes: Outcomes,
+    /// The first event that does not count, with its verdict.
+    pub first_lost: Option<(Offset, &'static str)>,
+}
+
+impl ArchiveSnapshot {
+    /// By partition; those without events are not in it.
+    pub async fn partition_outcomes(&self) -> Result<Vec<(Partition, PartitionOutcomes)>> {
+        let session = session(&Limits::default())?;
+        let groups = vec![column(PARTITION), column(VERDICT)];
+        let counts = vec![count(lit(1)).alias("events"), min(column(OFFSET)).alias("first")];
+        let counted =
+            self.scan(&session).await?.aggregate(groups, counts)?.sort(vec![column(PARTITION).sort(true, true)])?;
+        let mut found: Vec<(Partition, PartitionOutcomes)> = Vec::new();
+        for batch in counted.collect().await? {
+            let [partitions, events, firsts] = [0, 2, 3].map(|index| cast(batch.column(index), &DataType::Int64));
+            let (partitions, events, firsts) = (partitions?, events?, firsts?);
+            let verdicts = cast(batch.column(1), &DataType::Utf8)?;
+            for row in 0..batch.num_rows() {
+                let partition = Partition(partitions.as_primitive::<Int64Type>().value(row) as u32);
+                if found.last().is_none_or(|(last, _)| *last != partition) {
+                    found.push((partition, PartitionOutcomes::default()));
+                }
+                let (_, outcomes) = found.last_mut().expect("it was pushed just now");
+                let events = events.as_primitive::<Int64Type>().value(row) as u64;
+                let first = Offset(firsts.as_primitive::<Int64Type>().value(row) as u64);
+                outcomes.add(verdicts.as_string::<i32>().value(row), events, first);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Over all partitions.
+    pub async fn outcomes(&self) -> Result<Outcomes> {
+        let mut sum = Outcomes::default();
+        self.partition_outcomes().await?.iter().for_each(|(_, of)| sum += of.outcomes);
+        Ok(sum)
+    }
+
+    /// The last archived event of a partition, with its time in the log in milliseconds since 1970.
+    pub async fn last_timestamp_ms(&self, partition: Partition) -> Result<Option<(Offset, i64)>> {
+        let session = session(&Limits::default())?;
+        let here = column(PARTITION).eq(lit(partition.0 as i32));
+        let time = cast_expr(column(TIMESTAMP), DataType::Int64).alias("time");
+        let events = self.scan(&session).await?.filter(here)?.select(vec![column(OFFSET), time])?;
+        let last = events.sort(vec![column(OFFSET).sort(false, false)])?.limit(0, Some(1))?.collect().await?;
+        Ok(first_row(&last).map(|(offset, us)| (Offset(offset as u64), us.div_euclid(1000))))
+    }
+
+    /// The event of a partition that counts and has the largest event time.
+    pub async fn furthest(&self, partition: Partition) -> Result<Option<(Offset, EventTime)>> {
+        let session = session(&Limits::default())?;
+        let applied = column(VERDICT).eq(lit(Verdict::Applied.name()));
+        let here = column(PARTITION).eq(lit(partition.0 as i32));
+        let time = cast_expr(column(&self.source().event_time), DataType::Int64).alias("time");
+        let events = self.scan(&session).await?.filter(applied.and(here))?.select(vec![column(OFFSET), time])?;
+        let first = events
+            .sort(vec![column("time").sort(false, false), column(OFFSET).sort(true, false)])?
+            .limit(0, Some(1))?;
+        Ok(first_row(&first.collect().await?).map(|(offset, us)| (Offset(offset as u64), EventTime(us))))
+    }
+}
+
+fn first_row(batches: &[RecordBatch]) -> Option<(i64, i64)> {
+    let batch = batches.iter().find(|batch| batch.num_rows() > 0)?;
+    let number = |index: usize| batch.column(index).as_primitive::<Int64Type>().value(0);
+    Some((number(0), number(1)))
+}
+
+impl PartitionOutcomes {
+    fn add(&mut self, verdict: &str, events: u64, first: Offset) {
+        let lost =
+            [Verdict::Late, Verdict::FarFuture, Verdict::Rejected].into_iter().find(|lost| lost.name() == verdict);
+        match lost {
+            Some(Verdict::Late) => self.outcomes.late += events,
+            Some(Verdict::FarFuture) => self.outcomes.far_future += events,
+            Some(_) => self.outcomes.rejected += events,
+            None => self.outcomes.applied += events,
+        }
+        if let Some(lost) = lost
+            && self.first_lost.is_none_or(|(offset, _)| first < offset)
+        {
+            self.first_lost = Some((first, lost.name()));
+        }
+    }
+}
