@@ -10,7 +10,7 @@ mod decisions;
 mod decode;
 mod epoch;
 #[cfg(test)]
-mod equal_names;
+mod in_views;
 mod json;
 mod number;
 #[cfg(test)]

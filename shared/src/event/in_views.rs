@@ -1,9 +1,9 @@
-//! One name twice in a JSON object: columns and the JSON functions of views read the same one.
+//! Events as views see them: characters of all planes, dates, and one name twice in an object, of which
+//! columns and JSON functions read the same one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use arrow::util::display::array_value_to_string;
 
 use super::*;
@@ -20,6 +20,7 @@ fn source() -> Source {
         ("f", "DOUBLE"),
         ("s", "VARCHAR"),
         ("b", "BOOLEAN"),
+        ("day", "DATE"),
         ("ts", "TIMESTAMP FORMAT 'epoch_millis' NOT NULL"),
     ];
     Source {
@@ -34,20 +35,50 @@ fn source() -> Source {
     }
 }
 
-/// What a view gives for `expression` over the one event `payload`.
-fn value(expression: &str, payload: &str) -> String {
-    let (source, sql) = (source(), format!("SELECT min({expression}) AS v FROM s"));
+/// The rows of the view `sql` over the events `payloads`, all of which count.
+fn rows(sql: &str, payloads: &[&str]) -> Vec<String> {
+    let source = source();
     let mut chunk = Chunk::empty(Partition(0), Offset(0));
-    chunk.push(0, 0, payload.as_bytes());
+    (0..).zip(payloads).for_each(|(offset, payload)| chunk.push(offset, 0, payload.as_bytes()));
     let judged = JudgedEvents::of_chunk(&source, &Decoder::new(&source), &chunk, CutPoint::default()).unwrap();
-    assert_eq!(judged.verdicts, [Verdict::Applied], "{payload}: {:?}", judged.reasons);
-    let plan = Arc::new(ViewPlan::parse("v.sql", &sql, &BTreeMap::from([("s".to_owned(), source)])).unwrap());
+    assert_eq!(judged.reasons, [], "{payloads:?}");
+    let plan = Arc::new(ViewPlan::parse("v.sql", sql, &BTreeMap::from([("s".to_owned(), source)])).unwrap());
     let mut groups = Groups::new(&plan);
     groups.lift_events(&plan, &judged.applied().unwrap()).unwrap();
     let mut merge = Merge::new(plan);
     merge.add_rows(&groups.rows()).unwrap();
-    let rows: ArrayRef = merge.finish().unwrap().rows.column(0).clone();
-    array_value_to_string(&rows, 0).unwrap()
+    let answer = merge.finish().unwrap().rows;
+    let row = |row: usize| {
+        answer.columns().iter().map(|column| array_value_to_string(column, row).unwrap()).collect::<Vec<_>>().join("|")
+    };
+    (0..answer.num_rows()).map(row).collect()
+}
+
+/// What a view gives for `expression` over the one event `payload`.
+fn value(expression: &str, payload: &str) -> String {
+    rows(&format!("SELECT min({expression}) AS v FROM s"), &[payload]).remove(0)
+}
+
+#[test]
+fn a_name_written_with_escapes_and_in_utf8_is_one_group() {
+    for (name, escaped) in [
+        ("\u{20bb7}\u{91ce}\u{5bb6}", r"\ud842\udfb7\u91ce\u5bb6"),
+        ("\u{1f600}", r"\uD83D\uDE00"),
+        ("\u{f0000}", r"\udb80\udc00"),
+        ("\u{10ffff}", r"\udbff\udfff"),
+    ] {
+        let events = [name, escaped].map(|name| format!(r#"{{"ts":1,"s":"{name}"}}"#));
+        let found = rows("SELECT s, count(*) AS n FROM s GROUP BY s", &events.each_ref().map(String::as_str));
+        assert_eq!(found, [format!("{name}|2")]);
+    }
+}
+
+#[test]
+fn a_birthday_at_midnight_east_of_utc_stays_the_day_that_was_written() {
+    let events = ["1990-05-17", "1990-05-17T00:00:00+02:00", "1990-05-17T00:00:00-05:00"]
+        .map(|day| format!(r#"{{"ts":1,"day":"{day}"}}"#));
+    let found = rows("SELECT day, count(*) AS n FROM s GROUP BY day", &events.each_ref().map(String::as_str));
+    assert_eq!(found, ["1990-05-17|3"]);
 }
 
 /// Each name twice; the first value in the text is the one that counts.
