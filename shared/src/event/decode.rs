@@ -1,272 +1,131 @@
-use std::str::FromStr;
-use std::sync::Arc;
-
 use arrow::array::timezone::Tz;
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, Date32Array, Decimal128Array, PrimitiveArray, RecordBatch,
-    StringArray, TimestampMicrosecondArray, UInt32Array,
-};
-use arrow::compute::take_record_batch;
-use arrow::datatypes::{
-    DataType, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema, SchemaRef,
-    TimestampMicrosecondType,
-};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
-use arrow::json::ReaderBuilder;
-use arrow::json::reader::Decoder as JsonDecoder;
 
-use super::{
-    Decoded, is_timestamp, parse_decimal, parse_event_date, parse_event_timestamp, parse_float, parse_integer,
-};
+use super::Decoded;
+use super::column::{self, Reader};
+use super::json::{self, Names, Row, Value};
 use crate::log::Chunk;
-use crate::project::{Column, ColumnType, Source};
+use crate::project::{Column, Source};
 use crate::view::event_schema;
 
 /// Turns JSON events into columns.
 ///
-/// Numbers, dates and timestamps are read as text first and parsed here, so that an amount is exact,
-/// nothing of a number is cut off, and a bare number is taken for a time only where the column is declared
-/// as one. Whether an event decodes depends on the event
-/// alone and not on its neighbours: a chunk with a bad event is halved until the bad one is alone.
+/// Numbers, dates and timestamps are parsed from their text, so that an amount is exact, ingest never
+/// rounds or truncates a number, and a bare number is taken for a time only where the column is declared
+/// as one. Whether an event decodes depends on the event alone and not on its neighbours: each is read by
+/// itself.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     source: Source,
     schema: SchemaRef,
-    /// What arrow-json is asked for: text where the value is parsed here.
-    text_schema: SchemaRef,
+    names: Names,
     utc: Tz,
 }
 
-type Rejections = Vec<(usize, String)>;
-
 impl Decoder {
     pub fn new(source: &Source) -> Self {
-        let text = source.payload_columns().map(|column| Field::new(&column.name, text_type(column.kind), true));
+        let columns = source.columns.iter().enumerate();
+        let named = columns.filter(|(_, column)| !column.from_log).map(|(index, column)| (column.name.clone(), index));
         Self {
             schema: event_schema(source),
-            text_schema: Arc::new(Schema::new(text.collect::<Vec<_>>())),
+            names: Names::new(named.collect()),
             source: source.clone(),
             utc: "UTC".parse().expect("UTC is a time zone"),
         }
     }
 
-    /// Decodes every event of the chunk; errors only on a bug in the conversion itself.
+    /// Decodes every event of the chunk; errors only if the texts of a column exceed what arrow can hold.
     pub fn decode(&self, chunk: &Chunk) -> Result<Decoded, ArrowError> {
-        let (mut batches, mut rejections) = (Vec::new(), Vec::new());
-        self.decode_range(chunk, 0, chunk.len(), &mut batches, &mut rejections)?;
-        let raw = self.aligned(&batches, &rejections, chunk.len())?;
-        self.typed(raw, &chunk.timestamps_ms, rejections)
-    }
-
-    /// Decodes events `from..to` into `batches`, leaving out those that are not what was declared.
-    fn decode_range(
-        &self,
-        chunk: &Chunk,
-        from: usize,
-        to: usize,
-        batches: &mut Vec<RecordBatch>,
-        rejections: &mut Rejections,
-    ) -> Result<(), ArrowError> {
-        if from == to {
-            return Ok(());
+        if i32::try_from(chunk.payloads.len()).is_err() {
+            return Err(ArrowError::InvalidArgumentError(format!(
+                "a chunk of {} bytes is too large to be decoded at once",
+                chunk.payloads.len()
+            )));
         }
-        match self.decode_all(chunk, from, to)? {
-            Ok(batch) => batches.push(batch),
-            Err(reason) if to - from == 1 => rejections.push((from, reason)),
-            Err(_) => {
-                let middle = from + (to - from) / 2;
-                self.decode_range(chunk, from, middle, batches, rejections)?;
-                self.decode_range(chunk, middle, to, batches, rejections)?;
+        let (mut columns, mut reasons) = (self.columns(chunk.len()), Vec::new());
+        for (index, timestamp_ms) in chunk.timestamps_ms.iter().enumerate() {
+            if let Err(reason) = columns.read(chunk.payload(index), &self.names, *timestamp_ms) {
+                reasons.push((index, reason));
             }
         }
-        Ok(())
+        let arrays = columns.readers.iter_mut().map(|reader| reader.finish()).collect();
+        let events = RecordBatch::try_new(self.schema.clone(), arrays)?;
+        Ok(Decoded { event_times: self.event_times(&events), events, reasons })
     }
 
-    /// Decodes events `from..to` at once; the inner error says what is wrong with one of them.
-    fn decode_all(&self, chunk: &Chunk, from: usize, to: usize) -> Result<Result<RecordBatch, String>, ArrowError> {
-        let mut json = self.json_decoder(to - from)?;
-        for index in from..to {
-            if let Err(reason) = feed(&mut json, chunk.payload(index), index - from + 1) {
-                return Ok(Err(reason));
-            }
+    fn columns(&self, rows: usize) -> Columns<'_> {
+        let declared = &self.source.columns;
+        Columns {
+            declared,
+            readers: declared.iter().map(|column| column::reader(column, self.utc, rows)).collect(),
+            named: vec![false; declared.len()],
+            failure: None,
         }
-        Ok(match json.flush() {
-            Ok(Some(batch)) => Ok(batch),
-            Ok(None) => Err("the event is empty".to_owned()),
-            Err(error) => Err(reason(&error)),
-        })
-    }
-
-    fn json_decoder(&self, events: usize) -> Result<JsonDecoder, ArrowError> {
-        ReaderBuilder::new(self.text_schema.clone())
-            .with_batch_size(events + 1)
-            .with_coerce_primitive(true)
-            .build_decoder()
-    }
-
-    /// One row per event again: NULLs where an event was rejected.
-    fn aligned(
-        &self,
-        batches: &[RecordBatch],
-        rejections: &Rejections,
-        rows: usize,
-    ) -> Result<RecordBatch, ArrowError> {
-        if let ([whole], true) = (batches, rejections.is_empty()) {
-            return Ok(whole.clone());
-        }
-        let decoded = arrow::compute::concat_batches(&self.text_schema, batches)?;
-        let mut rejected = rejections.iter().map(|(row, _)| *row).peekable();
-        let mut next = 0;
-        let indices: UInt32Array = (0..rows)
-            .map(|row| {
-                if rejected.next_if_eq(&row).is_some() {
-                    return None;
-                }
-                next += 1;
-                Some(next - 1)
-            })
-            .collect();
-        take_record_batch(&decoded, &indices)
-    }
-
-    /// Parses the text columns, adds the log's time and applies NOT NULL.
-    fn typed(
-        &self,
-        raw: RecordBatch,
-        timestamps_ms: &[i64],
-        mut rejections: Rejections,
-    ) -> Result<Decoded, ArrowError> {
-        let mut rejected = vec![false; raw.num_rows()];
-        rejections.iter().for_each(|(row, _)| rejected[*row] = true);
-        let (mut payload, mut columns) = (raw.columns().iter(), Vec::with_capacity(self.source.columns.len()));
-        for column in &self.source.columns {
-            let mut reject = |row: usize, reason: String| {
-                if !std::mem::replace(&mut rejected[row], true) {
-                    rejections.push((row, format!("column '{}': {reason}", column.name)));
-                }
-            };
-            let typed = match column.from_log {
-                true => ingestion_times(timestamps_ms, &mut reject),
-                false => self.parse(column, payload.next().expect("one for each column"), &mut reject)?,
-            };
-            if !column.nullable {
-                let missing = (0..typed.len()).filter(|row| typed.is_null(*row));
-                missing.for_each(|row| reject(row, "is missing".to_owned()));
-            }
-            columns.push(typed);
-        }
-        rejections.sort_by_key(|(row, _)| *row);
-        let events = self.without(RecordBatch::try_new(self.schema.clone(), columns)?, &rejected)?;
-        Ok(Decoded { event_times: self.event_times(&events), events, reasons: rejections })
-    }
-
-    /// NULLs the rejected rows, so that nothing of them is taken for a value.
-    fn without(&self, events: RecordBatch, rejected: &[bool]) -> Result<RecordBatch, ArrowError> {
-        if !rejected.contains(&true) {
-            return Ok(events);
-        }
-        let keep = rejected.iter().enumerate().map(|(row, rejected)| (!rejected).then_some(row as u32));
-        take_record_batch(&events, &keep.collect::<UInt32Array>())
     }
 
     fn event_times(&self, events: &RecordBatch) -> Vec<Option<i64>> {
         let column = events.column_by_name(&self.source.event_time).expect("the project was checked for it");
         column.as_primitive::<TimestampMicrosecondType>().iter().collect()
     }
+}
 
-    fn parse(
-        &self,
-        column: &Column,
-        array: &ArrayRef,
-        reject: &mut dyn FnMut(usize, String),
-    ) -> Result<ArrayRef, ArrowError> {
-        let (texts, name) = (array.as_string_opt(), column.kind.name());
-        let Some(texts) = texts else { return Ok(array.clone()) };
-        Ok(match column.kind {
-            ColumnType::TinyInt => integers::<Int8Type>(texts, name, reject),
-            ColumnType::SmallInt => integers::<Int16Type>(texts, name, reject),
-            ColumnType::Int => integers::<Int32Type>(texts, name, reject),
-            ColumnType::BigInt => integers::<Int64Type>(texts, name, reject),
-            ColumnType::Float => floats::<Float32Type>(texts, name, reject),
-            ColumnType::Double => floats::<Float64Type>(texts, name, reject),
-            ColumnType::Decimal { precision, scale } => {
-                let parsed = each(texts, reject, |text| parse_decimal(text, precision, scale));
-                Arc::new(parsed.into_iter().collect::<Decimal128Array>().with_precision_and_scale(precision, scale)?)
+/// The columns of a chunk while it is read, event by event.
+struct Columns<'d> {
+    declared: &'d [Column],
+    readers: Vec<Box<dyn Reader>>,
+    /// Which columns the current event has named.
+    named: Vec<bool>,
+    /// The first declared column that the current event fails, and why.
+    failure: Option<(usize, String)>,
+}
+
+impl Columns<'_> {
+    /// Reads one event into a row; a rejected one leaves a row of NULLs, and the reason.
+    fn read(&mut self, payload: &[u8], names: &Names, timestamp_ms: i64) -> Result<(), String> {
+        self.named.fill(false);
+        self.failure = None;
+        let read = json::read(payload, names, self).and_then(|()| self.complete(timestamp_ms));
+        self.readers.iter_mut().for_each(|reader| reader.end_row(read.is_ok()));
+        read
+    }
+
+    /// Adds the log's time, applies NOT NULL and says what is wrong with the first column that fails.
+    fn complete(&mut self, timestamp_ms: i64) -> Result<(), String> {
+        for (index, column) in self.declared.iter().enumerate() {
+            if column.from_log {
+                self.take(index, Value::LogTime(timestamp_ms));
             }
-            ColumnType::Timestamp => {
-                let parse = |text: &str| parse_event_timestamp(text, column.format, column.digits, &self.utc);
-                let parsed = each(texts, reject, parse);
-                Arc::new(parsed.into_iter().collect::<TimestampMicrosecondArray>())
+            if !column.nullable && self.readers[index].is_null() {
+                self.fail(index, "is missing".to_owned());
             }
-            ColumnType::Date => Arc::new(each(texts, reject, parse_event_date).into_iter().collect::<Date32Array>()),
-            ColumnType::Boolean | ColumnType::Varchar => array.clone(),
-        })
-    }
-}
-
-fn integers<T: ArrowPrimitiveType>(texts: &StringArray, name: &str, reject: &mut dyn FnMut(usize, String)) -> ArrayRef
-where
-    T::Native: TryFrom<i128> + FromStr,
-{
-    let parsed = each(texts, reject, |text| parse_integer::<T::Native>(text, name));
-    Arc::new(parsed.into_iter().collect::<PrimitiveArray<T>>())
-}
-
-fn floats<T: ArrowPrimitiveType>(texts: &StringArray, name: &str, reject: &mut dyn FnMut(usize, String)) -> ArrayRef
-where
-    T::Native: Into<f64> + FromStr,
-{
-    let parsed = each(texts, reject, |text| parse_float::<T::Native>(text, name));
-    Arc::new(parsed.into_iter().collect::<PrimitiveArray<T>>())
-}
-
-/// The log's times in microseconds. A log that carries its producers' clocks may carry anything.
-fn ingestion_times(timestamps_ms: &[i64], reject: &mut dyn FnMut(usize, String)) -> ArrayRef {
-    let in_range = |(row, timestamp_ms): (usize, &i64)| {
-        let us = timestamp_ms.checked_mul(1000).filter(|us| is_timestamp(*us));
-        if us.is_none() {
-            reject(row, format!("the log's time, {timestamp_ms} ms since 1970, is outside the range of a TIMESTAMP"));
         }
-        us
-    };
-    Arc::new(timestamps_ms.iter().enumerate().map(in_range).collect::<TimestampMicrosecondArray>())
-}
-
-fn text_type(kind: ColumnType) -> DataType {
-    match kind {
-        ColumnType::Boolean => DataType::Boolean,
-        _ => DataType::Utf8,
-    }
-}
-
-/// Feeds one event and makes sure that it was exactly one whole JSON object: otherwise half an
-/// object would be completed by the next event.
-fn feed(json: &mut JsonDecoder, payload: &[u8], events: usize) -> Result<(), String> {
-    let read = json.decode(payload).map_err(|error| reason(&error))?;
-    let whole = read == payload.len() && !json.has_partial_record() && json.len() == events;
-    if whole { Ok(()) } else { Err("the event is not exactly one JSON object".to_owned()) }
-}
-
-fn reason(error: &ArrowError) -> String {
-    match error {
-        ArrowError::JsonError(message) | ArrowError::ParseError(message) => message.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn each<T>(
-    texts: &StringArray,
-    reject: &mut dyn FnMut(usize, String),
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Vec<Option<T>> {
-    let parse = |(row, text): (usize, Option<&str>)| match parse(text?) {
-        Ok(value) => Some(value),
-        Err(reason) => {
-            reject(row, reason);
-            None
+        match self.failure.take() {
+            None => Ok(()),
+            Some((index, reason)) => Err(format!("column '{}': {reason}", self.declared[index].name)),
         }
-    };
-    texts.iter().enumerate().map(parse).collect()
+    }
+
+    /// Remembers a failure unless there is one of this column or of one declared before it.
+    fn fail(&mut self, index: usize, reason: String) {
+        if self.failure.as_ref().is_none_or(|(first, _)| index < *first) {
+            self.failure = Some((index, reason));
+        }
+    }
+}
+
+impl Row for Columns<'_> {
+    fn is_named(&self, column: usize) -> bool {
+        self.named[column]
+    }
+
+    fn take(&mut self, column: usize, value: Value<'_>) {
+        self.named[column] = true;
+        if let Err(reason) = self.readers[column].take(value) {
+            self.fail(column, reason);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,16 @@
 //!
 //! The verdict depends on the log alone, so batch, speed and replay reach the same one.
 
+#[cfg(test)]
+mod against_serde;
+mod column;
+#[cfg(test)]
+mod decisions;
 mod decode;
 mod epoch;
+#[cfg(test)]
+mod in_views;
+mod json;
 mod number;
 #[cfg(test)]
 mod tests;

@@ -142,13 +142,20 @@ fn bare(text: String) -> Field {
 fn any_field() -> impl Strategy<Value = Field> {
     let number = prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),
-        "-?[0-9]{1,20}(\\.[0-9]{1,12})?",
-        "-?[0-9]{1,4}(\\.[0-9]{1,3})?[eE][-+]?[0-9]{1,3}",
+        "-?(0|[1-9][0-9]{0,19})(\\.[0-9]{1,12})?",
+        "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,3})?[eE][-+]?[0-9]{1,3}",
     ];
+    let padded = "-?[0-9]{1,20}(\\.[0-9]{1,12})?";
     let time = "[0-2][0-9]{3}-[01][0-9]-[0-3][0-9](T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,10})?Z?)?";
     prop_oneof![
         number.clone().prop_map(bare),
-        prop_oneof![number, time.prop_map(String::from), "[-+.0-9eTZ: ]{0,12}".prop_map(String::from)].prop_map(quoted),
+        prop_oneof![
+            number,
+            padded.prop_map(String::from),
+            time.prop_map(String::from),
+            "[-+.0-9eTZ: ]{0,12}".prop_map(String::from)
+        ]
+        .prop_map(quoted),
         any::<bool>().prop_map(|value| bare(value.to_string())),
         Just(("null".to_owned(), None)),
     ]
@@ -161,9 +168,11 @@ fn valid_field(column: &str) -> BoxedStrategy<Field> {
             .prop_map(|us| quoted(chrono::DateTime::from_timestamp_micros(us).unwrap().to_rfc3339()))
             .boxed(),
         "day" => "[0-9]{2}[1-9][0-9]-0[1-9]-[12][0-9]".prop_map(quoted).boxed(),
-        _ => ("-?[0-9]{1,10}(\\.[0-9]{1,3})?", any::<bool>())
-            .prop_map(|(text, quote)| if quote { quoted(text) } else { bare(text) })
-            .boxed(),
+        _ => prop_oneof![
+            "-?(0|[1-9][0-9]{0,9})(\\.[0-9]{1,3})?".prop_map(bare),
+            "-?[0-9]{1,10}(\\.[0-9]{1,3})?".prop_map(quoted),
+        ]
+        .boxed(),
     }
 }
 

@@ -1,6 +1,7 @@
 use arrow::array::timezone::Tz;
 use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
 use arrow::datatypes::Date32Type;
+use chrono::{TimeZone, Utc};
 
 use super::epoch::parse_epoch;
 use crate::project::{MICROSECOND_DIGITS, TimestampFormat};
@@ -69,8 +70,33 @@ pub fn is_timestamp(us: i64) -> bool {
 }
 
 /// Parses an ISO 8601 date into days since 1970.
+///
+/// A text with a time is the date as it is written, and only if the time is midnight as it is written: in
+/// another time zone it may be another day.
 pub fn parse_date(text: &str) -> Result<i32, String> {
-    Date32Type::parse(text).ok_or_else(|| format!("'{text}' is not an ISO 8601 DATE such as 2011-10-06"))
+    let Some((date, time)) = date_and_time(text) else { return parse_day(text, text) };
+    parse_iso(text, &Utc)?;
+    if !is_midnight(time) {
+        return Err(format!("'{text}' has a time of day, which a DATE cannot hold; declare the column as TIMESTAMP"));
+    }
+    parse_day(date, text)
+}
+
+fn parse_day(date: &str, text: &str) -> Result<i32, String> {
+    Date32Type::parse(date).ok_or_else(|| format!("'{text}' is not an ISO 8601 DATE such as 2011-10-06"))
+}
+
+/// The date and the time of a text that has both.
+fn date_and_time(text: &str) -> Option<(&str, &str)> {
+    const DATE: usize = "2011-10-06".len();
+    let separator = text.as_bytes().get(DATE).is_some_and(|byte| matches!(byte, b'T' | b't' | b' '));
+    separator.then(|| (&text[..DATE], &text[DATE + 1..]))
+}
+
+/// Whether a valid time, with or without an offset from UTC, says midnight.
+fn is_midnight(time: &str) -> bool {
+    let clock = time.bytes().take_while(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.'));
+    clock.filter(u8::is_ascii_digit).all(|digit| digit == b'0')
 }
 
 /// Parses a DATE of an event into days since 1970; the range is that of [`parse_event_timestamp`].
@@ -83,7 +109,7 @@ fn outside(text: &str, what: &str) -> String {
     format!("'{text}' is outside the range of a {what}, the years 0001 to 9999 in UTC")
 }
 
-fn parse_iso(text: &str, utc: &Tz) -> Result<Moment, String> {
+fn parse_iso<Z: TimeZone>(text: &str, utc: &Z) -> Result<Moment, String> {
     if names_zone(text) {
         return Err(format!("'{text}' names a time zone; write the offset from UTC instead, such as +02:00"));
     }
@@ -180,6 +206,24 @@ mod tests {
     }
 
     #[test]
+    fn a_date_is_the_one_that_is_written_wherever_midnight_is() {
+        let day = parse_date("1990-05-17").unwrap();
+        for time in
+            ["T00:00:00+02:00", "T00:00:00-05:00", "T00:00:00Z", " 00:00:00", "t00:00:00.000z", " 00:00:00 +14:00"]
+        {
+            assert_eq!(parse_event_date(&format!("1990-05-17{time}")), Ok(day), "{time}");
+        }
+        for time in ["T23:30:00-05:00", "T10:00:00Z", "T02:00:00+02:00", " 00:00:00.001", "T00:01:00", "T23:59:60Z"] {
+            let reason = parse_event_date(&format!("1990-05-17{time}")).unwrap_err();
+            assert!(reason.contains("time of day") && reason.contains("declare the column as TIMESTAMP"), "{reason}");
+        }
+        for time in ["T", "T24:00:00", "T00", " noon", "T00:00:00 Europe/Berlin", "T00:00:00+", "x00:00:00", "\u{e9}"] {
+            assert!(parse_event_date(&format!("1990-05-17{time}")).is_err(), "{time}");
+        }
+        assert!(parse_event_date("1990-02-30T00:00:00Z").is_err());
+    }
+
+    #[test]
     fn no_window_of_a_time_in_range_overflows() {
         let thousand_years_us = 1000 * 366 * DAY_US;
         let windows = [
@@ -200,6 +244,20 @@ mod tests {
             prop_assert_eq!(event(&text, None), Ok(us));
             let unit_us = 10i64.pow(u32::from(6 - digits));
             prop_assert_eq!(event(&text, Some(digits)), Ok(us.div_euclid(unit_us) * unit_us));
+        }
+
+        #[test]
+        fn a_date_with_a_time_is_the_written_date_or_refused(
+            date in "[0-9]{3}[1-9]-[01][0-9]-[0-3][0-9]", hour in prop_oneof![Just(0), 0..25], second in prop_oneof![Just(0), 0..62],
+            fraction in prop_oneof![Just(""), Just(".0"), Just(".0000000001"), Just(".5")],
+            offset in "(Z| ?[+-][01][0-9]:[0-5][0-9]|)",
+        ) {
+            let text = format!("{date}T{hour:02}:00:{second:02}{fraction}{offset}");
+            let midnight = hour == 0 && second == 0 && fraction.bytes().all(|byte| matches!(byte, b'.' | b'0'));
+            match parse_event_date(&text) {
+                Ok(days) => prop_assert!(midnight && parse_event_date(&date) == Ok(days), "{}", text),
+                Err(_) => prop_assert!(!midnight || parse_event_date(&date).is_err(), "{}", text),
+            }
         }
 
         #[test]
