@@ -1,0 +1,56 @@
+//! CAST and TRY_CAST, which are the same in a view.
+
+use datafusion::sql::sqlparser::ast::{DataType, ExactNumberInfo};
+
+use super::Kind;
+use super::expression::{Found, Typed};
+
+/// Rules: what does not fit is NULL; a number cast to an integer is cut off; text is a number only as a
+/// whole, without blanks around it.
+pub fn cast(value: Typed, to: &DataType) -> Found {
+    let (name, kind) = (name_of(to)?, kind_of(to)?);
+    let Typed { sql, kind: from, aggregates, .. } = value;
+    let new = |sql: String| Ok(Typed { aggregates, ..Typed::new(sql, kind) });
+    let try_cast = |sql: &str| new(format!("TRY_CAST({sql} AS {name})"));
+    match (from, kind) {
+        (Kind::Decimal(_), Kind::Int) => try_cast(&format!("trunc({sql})")),
+        (Kind::Float | Kind::Double, Kind::Int) => try_cast(&format!("trunc({sql})")),
+        (Kind::Text, Kind::Int) => {
+            let whole = format!("regexp_full_match({sql}, '[+-]?[0-9]+')");
+            new(format!("(CASE WHEN {whole} THEN TRY_CAST({sql} AS {name}) END)"))
+        }
+        (Kind::Float | Kind::Double | Kind::Interval, Kind::Text) => Err(format!("the text of a {from:?}")),
+        (Kind::Time, Kind::Text) => new(format!("replace(CAST({sql} AS VARCHAR), ' ', 'T')")),
+        _ => try_cast(&sql),
+    }
+}
+
+/// DuckDB's name of the type.
+fn name_of(data_type: &DataType) -> Result<String, String> {
+    Ok(match kind_of(data_type)? {
+        Kind::Text => "VARCHAR".to_owned(),
+        Kind::Float => "FLOAT".to_owned(),
+        Kind::Double => "DOUBLE".to_owned(),
+        Kind::Time => "TIMESTAMP".to_owned(),
+        _ => data_type.to_string(),
+    })
+}
+
+pub fn kind_of(data_type: &DataType) -> Result<Kind, String> {
+    use DataType::*;
+    Ok(match data_type {
+        Boolean | Bool => Kind::Bool,
+        TinyInt(_) | SmallInt(_) | Int(_) | Integer(_) | BigInt(_) => Kind::Int,
+        Real | Float(_) => Kind::Float,
+        Double(_) | DoublePrecision => Kind::Double,
+        Decimal(info) | Numeric(info) => match info {
+            ExactNumberInfo::PrecisionAndScale(_, scale) => Kind::Decimal(*scale as i32),
+            ExactNumberInfo::Precision(_) => Kind::Decimal(0),
+            ExactNumberInfo::None => return Err("DECIMAL without its digits".to_owned()),
+        },
+        Varchar(None) | Text | String(None) => Kind::Text,
+        Date => Kind::Date,
+        Timestamp(..) => Kind::Time,
+        other => return Err(format!("the type {other}")),
+    })
+}

@@ -1,0 +1,154 @@
+//! Scalar functions, by a table of what DuckDB calls them.
+
+use datafusion::sql::sqlparser::ast::{self, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
+
+use super::Kind;
+use super::expression::{Found, Scope, Typed};
+
+/// The positional arguments of a call; `*` is none.
+pub fn arguments(call: &Function) -> Result<Vec<Expr>, String> {
+    let list = match &call.args {
+        FunctionArguments::None => return Ok(Vec::new()),
+        FunctionArguments::List(list) if list.clauses.is_empty() && list.duplicate_treatment.is_none() => list,
+        _ => return Err(format!("the call {call}")),
+    };
+    let arg = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(Some(expr.clone())),
+        FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => Ok(None),
+        _ => Err(format!("the argument {arg}")),
+    };
+    Ok(list.args.iter().map(arg).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+pub fn call(call: &Function, scope: &Scope) -> Found {
+    let name = call.name.to_string().to_lowercase();
+    if ["tumble", "hop", "cumulate", "session"].contains(&name.as_str()) {
+        return Ok(Typed::new("window_start", Kind::Time));
+    }
+    let args = scope.all(&arguments(call)?)?;
+    named(&name, &args)
+}
+
+/// What has a syntax of its own.
+pub fn syntax(expr: &Expr, scope: &Scope) -> Found {
+    match expr {
+        Expr::Extract { field, expr, .. } => {
+            let field = Typed::new(format!("'{field}'"), Kind::Text);
+            named("date_part", &[field, scope.expression(expr)?])
+        }
+        Expr::Ceil { expr, .. } => named("ceil", &[scope.expression(expr)?]),
+        Expr::Floor { expr, .. } => named("floor", &[scope.expression(expr)?]),
+        Expr::Position { expr, r#in } => named("strpos", &[scope.expression(r#in)?, scope.expression(expr)?]),
+        Expr::Substring { expr, substring_from: Some(from), substring_for, .. } => {
+            let mut args = vec![scope.expression(expr)?, scope.expression(from)?];
+            if let Some(length) = substring_for {
+                args.push(scope.expression(length)?);
+            }
+            named("substr", &args)
+        }
+        Expr::Trim { trim_where, trim_what, expr, .. } => {
+            use ast::TrimWhereField::{Leading, Trailing};
+            let name = match trim_where {
+                Some(Leading) => "ltrim",
+                Some(Trailing) => "rtrim",
+                _ => "btrim",
+            };
+            let mut args = vec![scope.expression(expr)?];
+            if let Some(what) = trim_what {
+                args.push(scope.expression(what)?);
+            }
+            named(name, &args)
+        }
+        other => Err(format!("the expression {other}")),
+    }
+}
+
+fn named(name: &str, args: &[Typed]) -> Found {
+    Ok(of_numbers(name, args)?.of(&args.iter().collect::<Vec<_>>()))
+}
+
+/// Rule: a function that fails for one event is NULL for that event.
+fn of_numbers(name: &str, args: &[Typed]) -> Found {
+    let sql: Vec<&str> = args.iter().map(|arg| arg.sql.as_str()).collect();
+    let kind = args.first().map_or(Kind::Null, |arg| arg.kind);
+    let all = args.iter().fold(Kind::Null, |kind, arg| kind.with(arg.kind));
+    let refs: Vec<&Typed> = args.iter().collect();
+    let tried = |duckdb: &str, kind| Ok(Typed::tried(format!("{duckdb}({})", sql.join(", ")), kind, &refs));
+    match (name, args.len()) {
+        ("coalesce" | "ifnull" | "nvl", _) => Ok(Typed::new(format!("coalesce({})", sql.join(", ")), all)),
+        ("nullif", 2) => Ok(Typed::new(format!("nullif({})", sql.join(", ")), kind)),
+        ("greatest" | "least", _) => tried(name, all),
+        ("abs", 1) => tried(name, kind),
+        // Beyond text, DuckDB rounds as we do: half away from zero.
+        ("round", 1) | ("ceil" | "floor" | "trunc", 1) if kind != Kind::Int => tried(name, rounded(kind)),
+        ("round" | "trunc", 2) if matches!(kind, Kind::Double) => tried(name, Kind::Double),
+        ("sign" | "signum", 1) => {
+            let double = format!("CAST({} AS DOUBLE)", sql[0]);
+            Ok(Typed::new(format!("CAST(sign({double}) AS DOUBLE)"), Kind::Double))
+        }
+        ("sqrt" | "ln" | "log10" | "log2" | "exp" | "cbrt" | "sin" | "cos" | "tan" | "atan", 1) => of_double(name, &sql),
+        ("power" | "pow", 2) => of_double("pow", &sql),
+        ("isnan", 1) => tried(name, Kind::Bool),
+        ("gcd" | "lcm", 2) => {
+            let list = format!("CAST({} AS BIGINT), CAST({} AS BIGINT)", sql[0], sql[1]);
+            Ok(Typed::new(format!("TRY({name}({list}))"), Kind::Int))
+        }
+        _ => of_text(name, args, &sql),
+    }
+}
+
+fn of_text(name: &str, args: &[Typed], sql: &[&str]) -> Found {
+    let refs: Vec<&Typed> = args.iter().collect();
+    let tried = |duckdb: &str, kind| Ok(Typed::tried(format!("{duckdb}({})", sql.join(", ")), kind, &refs));
+    match (name, args.len()) {
+        ("length" | "char_length" | "character_length", 1) => tried("length", Kind::Int),
+        ("octet_length", 1) => tried("strlen", Kind::Int),
+        ("bit_length", 1) => Ok(Typed::new(format!("(8 * strlen({}))", sql[0]), Kind::Int)),
+        ("strpos" | "instr" | "position", 2) => tried("strpos", Kind::Int),
+        ("ascii", 1) => tried("ascii", Kind::Int),
+        ("lower" | "upper" | "reverse", 1) => tried(name, Kind::Text),
+        ("btrim" | "trim", _) => tried("trim", Kind::Text),
+        ("ltrim" | "rtrim" | "replace" | "translate" | "repeat" | "left" | "right" | "lpad" | "rpad", _) => {
+            let args: Vec<String> = args.iter().zip(sql).map(|(arg, sql)| {
+                if arg.kind == Kind::Int { format!("CAST({sql} AS {})", if name == "repeat" || name == "left" || name == "right" { "BIGINT" } else { "INTEGER" }) } else { (*sql).to_owned() }
+            }).collect();
+            Ok(Typed::new(format!("TRY({name}({}))", args.join(", ")), Kind::Text))
+        }
+        ("substr" | "substring", 2 | 3) => tried("substring", Kind::Text),
+        ("concat", _) => tried("concat", Kind::Text),
+        ("split_part", 3) => tried(name, Kind::Text),
+        ("starts_with" | "ends_with" | "contains", 2) => tried(name, Kind::Bool),
+        ("regexp_like", 2) => tried("regexp_matches", Kind::Bool),
+        ("regexp_replace", 3 | 4) => tried(name, Kind::Text),
+        ("md5", 1) => tried(name, Kind::Text),
+        ("date_part" | "datepart", 2) => date_part(args),
+        ("date_trunc" | "datetrunc", 2) => tried("date_trunc", Kind::Time),
+        _ => Err(format!("the function {name}")),
+    }
+}
+
+/// Rule: the seconds of a time are whole, as DuckDB's are; its milliseconds and microseconds count the seconds in.
+fn date_part(args: &[Typed]) -> Found {
+    let part = args[0].sql.to_lowercase();
+    let kind = if part == "'epoch'" { Kind::Double } else { Kind::Int };
+    Ok(Typed::new(format!("date_part({part}, {})", args[1].sql), kind))
+}
+
+fn rounded(kind: Kind) -> Kind {
+    if let Kind::Decimal(_) = kind { Kind::Decimal(0) } else { kind }
+}
+
+/// Rule: beyond its domain a function of doubles is NaN or infinite, by IEEE 754.
+fn of_double(name: &str, sql: &[&str]) -> Found {
+    let args: Vec<String> = sql.iter().map(|arg| format!("CAST({arg} AS DOUBLE)")).collect();
+    let call = format!("{name}({})", args.join(", "));
+    let x = &args[0];
+    let sql = match name {
+        "sqrt" => format!("(CASE WHEN {x} < 0 THEN CAST('NaN' AS DOUBLE) ELSE {call} END)"),
+        "ln" | "log10" | "log2" => format!(
+            "(CASE WHEN {x} < 0 THEN CAST('NaN' AS DOUBLE) WHEN {x} = 0 THEN CAST('-inf' AS DOUBLE) ELSE {call} END)"
+        ),
+        _ => format!("TRY({call})"),
+    };
+    Ok(Typed::new(sql, Kind::Double))
+}
