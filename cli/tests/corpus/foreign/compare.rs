@@ -97,13 +97,15 @@ fn double(text: &str) -> Option<Cell> {
     text.parse().ok().map(Cell::Double)
 }
 
-/// A time as Arrow and DuckDB write it; the year before 1 is 0 to one and `0001 (BC)` to the other.
+/// A time as Arrow and DuckDB write it: years beyond 9999 with a sign to one and without to the other, and
+/// the year before 1 is 0 to one and `0001 (BC)` to the other.
 fn micros(text: &str) -> Option<i128> {
-    let mut text = text.replacen('T', " ", 1);
-    if text.contains(" (BC)") {
-        let (year, rest) = text.split_once('-')?;
-        text = format!("{:+05}-{}", 1 - year.parse::<i32>().ok()?, rest.replace(" (BC)", ""));
-    }
+    let (sign, digits) = if let Some(digits) = text.strip_prefix('-') { (-1, digits) } else { (1, text) };
+    let (year, rest) = digits.trim_start_matches('+').split_once('-')?;
+    let year = sign * year.parse::<i32>().ok()?;
+    let is_before = rest.contains(" (BC)");
+    let year = if is_before { 1 - year } else { year };
+    let text = format!("{year:+05}-{}", rest.replace(" (BC)", "").replacen('T', " ", 1));
     let time = NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f").ok();
     let time = time.or_else(|| NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0));
     time.map(|time| i128::from(time.and_utc().timestamp_micros()))

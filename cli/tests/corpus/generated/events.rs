@@ -32,6 +32,22 @@ at = "TIMESTAMP NOT NULL"
 pub const NAME: &str = "events";
 pub const PARTITIONS: u64 = 3;
 
+/// The source with no other columns than those that the SQL names, and events with no others.
+pub fn used(sql: &str, partitions: &[Vec<(i64, String)>]) -> (String, Vec<Vec<String>>) {
+    let is_word = |word: &str| sql.split(|c: char| !c.is_alphanumeric()).any(|found| found == word);
+    let is_used = |name: &str| name == "id" || name == "at" || is_word(name);
+    let source = SOURCE.lines().filter(|line| {
+        line.split_once(" = ").is_none_or(|(name, _)| !COLUMNS.contains(&name) || is_used(name))
+    });
+    let event = |(_, event): &(i64, String)| {
+        let mut event: Map<String, Value> = serde_json::from_str(event).expect("generated");
+        event.retain(|name, _| is_used(name));
+        Value::Object(event).to_string()
+    };
+    let events = partitions.iter().map(|events| events.iter().map(event).collect()).collect();
+    (source.collect::<Vec<_>>().join("\n"), events)
+}
+
 /// Events of one seed by partition.
 pub fn partitions(random: &mut Random, events: u64) -> Vec<Vec<(i64, String)>> {
     let mut partitions = vec![Vec::new(); PARTITIONS as usize];

@@ -55,6 +55,10 @@ impl Expr {
         sql
     }
 
+    pub fn is_number(&self) -> bool {
+        self.text.trim_start_matches(['(', '-']).starts_with(|c: char| c.is_ascii_digit())
+    }
+
     pub fn nodes(&self) -> usize {
         1 + self.children.iter().map(Expr::nodes).sum::<usize>()
     }

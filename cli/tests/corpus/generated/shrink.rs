@@ -105,11 +105,13 @@ fn walk(story: &Story) -> Walk {
 impl Case {
     /// In the format of the corpus, to be pasted into a file of it.
     pub fn text(&self) -> String {
-        let mut text = format!("--- source {}\n{}\n--- events\n", events::NAME, events::SOURCE);
-        for (partition, events) in self.partitions.iter().enumerate() {
-            events.iter().for_each(|(_, event)| text.push_str(&format!("{partition} {event}\n")));
+        let sql = self.view.sql();
+        let (source, partitions) = events::used(&sql, &self.partitions);
+        let mut text = format!("--- source {}\n{source}\n--- events\n", events::NAME);
+        for (partition, events) in partitions.iter().enumerate() {
+            events.iter().for_each(|event| text.push_str(&format!("{partition} {event}\n")));
         }
-        text.push_str(&format!("\n--- view generated\n{}\n--- rows\n{}\n", self.view.sql(), self.fault.text));
+        text.push_str(&format!("--- view generated\n{sql}\n--- rows\n"));
         text
     }
 }

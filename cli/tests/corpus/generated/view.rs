@@ -58,7 +58,9 @@ impl View {
     fn key(generator: &mut Generator) -> Expr {
         let kind = pick(generator.random, &[Type::Bool, Type::Int, Type::Text, Type::Date, Type::Time, Type::Decimal(9, 2)]);
         let depth = generator.random.below(3) as u32;
-        generator.of(kind, depth)
+        let expr = generator.of(kind, depth);
+        // A number alone would be a place in the SELECT list.
+        if expr.is_number() { Expr::column(Type::Int, "num") } else { expr }
     }
 
     pub fn sql(&self) -> String {

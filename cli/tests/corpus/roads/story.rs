@@ -9,7 +9,7 @@ use anabranch_shared::log::Chunk;
 use anabranch_shared::position::{CutPoint, Offset, Partition};
 use anabranch_shared::project::{Project, ProjectError, Reference, Source};
 use anabranch_shared::reference::ReferenceTable;
-use anabranch_shared::view::ViewPlan;
+use anabranch_shared::view::{ViewPlan, input_schema};
 use anabranch_stores::reference::csv_table;
 use arrow::array::RecordBatch;
 
@@ -93,9 +93,9 @@ impl Story {
 
     /// The events that count, in the order of partition and offset.
     pub fn applied(&self) -> anyhow::Result<Vec<RecordBatch>> {
-        let mut batches = Vec::new();
+        let mut batches = vec![RecordBatch::new_empty(input_schema(&self.source))];
         for (partition, end) in (0..).zip(self.end()) {
-            let (judged, _) = self.judged(partition, CutPoint::default(), end.max(1), || u64::MAX / 2)?;
+            let (judged, _) = self.judged(partition, CutPoint::default(), end, || u64::MAX / 2)?;
             batches.extend(judged.iter().map(JudgedEvents::applied).collect::<Result<Vec<_>, _>>()?);
         }
         Ok(batches)

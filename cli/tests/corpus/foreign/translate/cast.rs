@@ -5,8 +5,8 @@ use datafusion::sql::sqlparser::ast::{DataType, ExactNumberInfo};
 use super::Kind;
 use super::expression::{Found, Typed};
 
-/// Rules: what does not fit is NULL; a number cast to an integer is cut off; text is a number only as a
-/// whole, without blanks around it.
+/// Rules: what does not fit is NULL; a number cast to an integer is cut off; text is an integer only as a
+/// whole, with blanks around it at most.
 pub fn cast(value: Typed, to: &DataType) -> Found {
     let (name, kind) = (name_of(to)?, kind_of(to)?);
     let Typed { sql, kind: from, aggregates, .. } = value;
@@ -16,7 +16,7 @@ pub fn cast(value: Typed, to: &DataType) -> Found {
         (Kind::Decimal(_), Kind::Int) => try_cast(&format!("trunc({sql})")),
         (Kind::Float | Kind::Double, Kind::Int) => try_cast(&format!("trunc({sql})")),
         (Kind::Text, Kind::Int) => {
-            let whole = format!("regexp_full_match({sql}, '[+-]?[0-9]+')");
+            let whole = format!("regexp_full_match({sql}, '\\s*[+-]?[0-9]+\\s*')");
             new(format!("(CASE WHEN {whole} THEN TRY_CAST({sql} AS {name}) END)"))
         }
         (Kind::Float | Kind::Double | Kind::Interval, Kind::Text) => Err(format!("the text of a {from:?}")),

@@ -286,7 +286,8 @@ fn of_decimals(left: &Typed, op: &Op, right: &Typed) -> Typed {
         Op::Divide => return quotient(left, right, of_left, of_right),
         _ => of_left.max(of_right),
     };
-    let sql = format!("({} {op} {})", left.digits(), right.digits());
+    // DuckDB gives two operands of 18 digits at most a result of 18, however few that is.
+    let sql = format!("(CAST({} AS DECIMAL(38,{of_left})) {op} {})", left.digits(), right.digits());
     Typed::tried(sql, Kind::Decimal(scale), &[left, right])
 }
 

@@ -114,7 +114,7 @@ fn of_text(name: &str, args: &[Typed], sql: &[&str]) -> Found {
             }).collect();
             Ok(Typed::new(format!("TRY({name}({}))", args.join(", ")), Kind::Text))
         }
-        ("substr" | "substring", 2 | 3) => tried("substring", Kind::Text),
+        ("substr" | "substring", 2 | 3) => Ok(substring(sql)),
         ("concat", _) => tried("concat", Kind::Text),
         ("split_part", 3) => tried(name, Kind::Text),
         ("starts_with" | "ends_with" | "contains", 2) => tried(name, Kind::Bool),
@@ -125,6 +125,20 @@ fn of_text(name: &str, args: &[Typed], sql: &[&str]) -> Found {
         ("date_trunc" | "datetrunc", 2) => tried("date_trunc", Kind::Time),
         _ => Err(format!("the function {name}")),
     }
+}
+
+/// Rule: a substring may begin before the first character, as in PostgreSQL, and has none there; DuckDB counts
+/// back from the end. One of a negative length is NULL.
+fn substring(sql: &[&str]) -> Typed {
+    let (text, from) = (sql[0], sql[1]);
+    let Some(length) = sql.get(2) else {
+        return Typed::new(format!("substring({text}, greatest({from}, 1))"), Kind::Text);
+    };
+    let kept = format!("greatest({from} + {length} - greatest({from}, 1), 0)");
+    Typed::new(
+        format!("(CASE WHEN {length} >= 0 AND {from} IS NOT NULL THEN substring({text}, greatest({from}, 1), {kept}) END)"),
+        Kind::Text,
+    )
 }
 
 /// Rule: the seconds of a time are whole, as DuckDB's are; its milliseconds and microseconds count the seconds in.
