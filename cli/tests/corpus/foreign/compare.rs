@@ -89,6 +89,8 @@ fn number(text: &str) -> Option<Cell> {
         return text.parse().ok().map(|whole| Cell::Exact(whole, 0)).or_else(|| double(text));
     };
     let (kept, scale) = (digits.trim_end_matches('0'), digits.trim_end_matches('0').len());
+    // DuckDB writes `.5` where no digit stands before the point.
+    let whole = if whole.is_empty() || whole == "-" { format!("{whole}0") } else { whole.to_owned() };
     let exact = format!("{whole}{kept}").parse().ok().map(|digits| Cell::Exact(digits, scale as u32));
     exact.or_else(|| double(text))
 }

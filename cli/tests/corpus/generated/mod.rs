@@ -42,9 +42,9 @@ struct Report {
     events: usize,
     /// An expression of a view for one event on one road, or by DuckDB.
     evaluations: u64,
-    /// By reason.
-    refused: BTreeMap<String, usize>,
-    not_compared: BTreeMap<String, usize>,
+    /// By reason: how many, and the first.
+    refused: BTreeMap<String, (usize, String)>,
+    not_compared: BTreeMap<String, (usize, String)>,
     known: BTreeMap<&'static str, usize>,
     /// By the words of the minimal view, so that a fault is told once.
     faults: BTreeMap<String, (usize, String)>,
@@ -64,7 +64,7 @@ async fn generated_views_are_the_same_on_every_road_and_in_duckdb() {
     let faults = report.faults.values().map(|(times, text)| format!("{times} times, the first by {text}"));
     let faults: Vec<String> = faults.collect();
     assert!(faults.is_empty(), "{} faults:\n\n{}", faults.len(), faults.join("\n\n"));
-    let left_out = report.refused.values().chain(report.not_compared.values()).sum::<usize>();
+    let left_out = report.refused.values().chain(report.not_compared.values()).map(|(count, _)| count).sum::<usize>();
     let percent = 100 * left_out / report.views.max(1);
     assert!(percent <= MOST_NOT_COMPARED_PERCENT, "{percent} % of the views were not compared");
 }
@@ -101,10 +101,10 @@ impl Report {
             match outcome {
                 Outcome::Same => self.same += 1,
                 Outcome::Refused(reason) => {
-                    *self.refused.entry(reason).or_default() += 1;
+                    self.refused.entry(reason).or_insert((0, view.sql())).0 += 1;
                     continue;
                 }
-                Outcome::NotCompared(reason) => *self.not_compared.entry(reason).or_default() += 1,
+                Outcome::NotCompared(reason) => self.not_compared.entry(reason).or_insert((0, view.sql())).0 += 1,
                 Outcome::Fault(fault) => {
                     found.push(shrink::Case { view, partitions: story.partitions.clone(), fault });
                 }
@@ -121,7 +121,7 @@ impl Report {
     async fn fault(&mut self, engine: &mut Engine, seed: u64, case: shrink::Case) {
         let case = shrink::shrink(engine, case, Duration::from_secs(setting("GENERATED_SHRINK_SECONDS", 20))).await;
         let sql = case.view.sql();
-        match KNOWN.iter().find(|known| known.is_it(&sql)) {
+        match KNOWN.iter().find(|known| (known.is_it)(&sql)) {
             Some(known) => *self.known.entry(known.reason).or_default() += 1,
             None => {
                 let text = format!("seed {seed}: {:?}: {}\n{}", case.fault.class, case.fault.text, case.text());
@@ -136,9 +136,9 @@ impl Report {
             "{} views over {} events, {millions:.1} million evaluations; {} the same on every road and in DuckDB",
             self.views, self.events, self.same
         );
-        let table = |title: &str, rows: &BTreeMap<String, usize>| {
-            println!("{title}: {}", rows.values().sum::<usize>());
-            rows.iter().for_each(|(reason, count)| println!("  {count:5} {reason}"));
+        let table = |title: &str, rows: &BTreeMap<String, (usize, String)>| {
+            println!("{title}: {}", rows.values().map(|(count, _)| count).sum::<usize>());
+            rows.iter().for_each(|(reason, (count, sql))| println!("  {count:5} {reason}: {sql}"));
         };
         table("refused", &self.refused);
         table("not compared", &self.not_compared);

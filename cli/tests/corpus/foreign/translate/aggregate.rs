@@ -90,21 +90,22 @@ impl<'a> Call<'a> {
                 let sum = self.over(&format!("sum(CAST({sql} AS HUGEINT))"));
                 Typed::new(format!("TRY_CAST({sum} AS BIGINT)"), kind)
             }
-            Kind::Decimal(_) => Typed::new(self.over(&format!("sum({sql})")), kind),
+            Kind::Decimal(p, s) => Typed::new(self.over(&format!("sum({sql})")), Kind::Decimal((p + 10).min(38), s)),
             _ => Typed::new(self.over(&format!("sum(CAST({sql} AS DOUBLE))")), Kind::Double),
         })
     }
 
     /// Rule: the mean of DECIMALs has four digits more, rounded half away from zero.
     fn avg(&self, sql: &str, kind: Kind) -> Found {
-        let Kind::Decimal(scale) = kind else {
+        let Kind::Decimal(precision, scale) = kind else {
             return Ok(Typed::new(self.over(&format!("avg({sql})")), Kind::Double));
         };
         let sum = self.over(&format!("sum(unscaled({sql}))"));
         let count = self.over(&format!("count({sql})"));
         let digits = format!("CAST(quotient(CAST({sum} AS HUGEINT) * 10000, {count}) AS VARCHAR)");
-        let scale = scale + 4;
-        Ok(Typed::new(format!("TRY_CAST({digits} || 'e-{scale}' AS DECIMAL(38,{scale}))"), Kind::Decimal(scale)))
+        let (precision, scale) = ((precision + 4).min(38), scale + 4);
+        let sql = format!("TRY_CAST({digits} || 'e-{scale}' AS DECIMAL(38,{scale}))");
+        Ok(Typed::new(sql, Kind::Decimal(precision, scale)))
     }
 
     /// Rules: NULL beyond the cap; 0.0 and -0.0 are two values.

@@ -13,16 +13,28 @@ pub fn cast(value: Typed, to: &DataType) -> Found {
     let new = |sql: String| Ok(Typed { aggregates, ..Typed::new(sql, kind) });
     let try_cast = |sql: &str| new(format!("TRY_CAST({sql} AS {name})"));
     match (from, kind) {
-        (Kind::Decimal(_), Kind::Int) => try_cast(&format!("trunc({sql})")),
+        (Kind::Decimal(..), Kind::Int) => try_cast(&format!("trunc({sql})")),
         (Kind::Float | Kind::Double, Kind::Int) => try_cast(&format!("trunc({sql})")),
         (Kind::Text, Kind::Int) => {
             let whole = format!("regexp_full_match({sql}, '\\s*[+-]?[0-9]+\\s*')");
             new(format!("(CASE WHEN {whole} THEN TRY_CAST({sql} AS {name}) END)"))
         }
         (Kind::Float | Kind::Double | Kind::Interval, Kind::Text) => Err(format!("the text of a {from:?}")),
-        (Kind::Time, Kind::Text) => new(format!("replace(CAST({sql} AS VARCHAR), ' ', 'T')")),
+        (Kind::Date, Kind::Text) => new(format!("({})", date(&sql))),
+        (Kind::Time, Kind::Text) => new(format!("({} || strftime({sql}, 'T%H:%M:%S') || {})", date(&sql), fraction(&sql))),
         _ => try_cast(&sql),
     }
+}
+
+/// Rule: dates are written as ISO 8601 has them, years beyond 9999 with a sign.
+fn date(sql: &str) -> String {
+    format!("CASE WHEN year({sql}) > 9999 THEN '+' ELSE '' END || strftime({sql}, '%Y-%m-%d')")
+}
+
+/// Rule: no digits of the second, three, or six.
+fn fraction(sql: &str) -> String {
+    let micros = format!("epoch_us({sql}) % 1000000");
+    format!("CASE WHEN {micros} = 0 THEN '' WHEN {micros} % 1000 = 0 THEN strftime({sql}, '.%g') ELSE strftime({sql}, '.%f') END")
 }
 
 /// DuckDB's name of the type.
@@ -44,8 +56,8 @@ pub fn kind_of(data_type: &DataType) -> Result<Kind, String> {
         Real | Float(_) => Kind::Float,
         Double(_) | DoublePrecision => Kind::Double,
         Decimal(info) | Numeric(info) => match info {
-            ExactNumberInfo::PrecisionAndScale(_, scale) => Kind::Decimal(*scale as i32),
-            ExactNumberInfo::Precision(_) => Kind::Decimal(0),
+            ExactNumberInfo::PrecisionAndScale(precision, scale) => Kind::Decimal(*precision as i32, *scale as i32),
+            ExactNumberInfo::Precision(precision) => Kind::Decimal(*precision as i32, 0),
             ExactNumberInfo::None => return Err("DECIMAL without its digits".to_owned()),
         },
         Varchar(None) | Text | String(None) => Kind::Text,

@@ -154,6 +154,10 @@ impl Scope {
                 }
                 of_times(&left, op, &right)
             }
+            Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq if is_time_and_text(&left, &right) => {
+                let sql = format!("({} {op} {})", in_utc(&left), in_utc(&right));
+                Ok(Typed::new(sql, Kind::Bool).of(&[&left, &right]))
+            }
             Op::And | Op::Or | Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq => infix(Kind::Bool),
             Op::StringConcat => infix(Kind::Text),
             Op::BitwiseAnd | Op::BitwiseOr => infix(Kind::Int),
@@ -226,6 +230,18 @@ fn escape(escape_char: Option<&ast::ValueWithSpan>) -> String {
     escape_char.map_or_else(|| r"ESCAPE '\'".to_owned(), |value| format!("ESCAPE {value}"))
 }
 
+fn is_time_and_text(left: &Typed, right: &Typed) -> bool {
+    matches!((left.kind, right.kind), (Kind::Time, Kind::Text) | (Kind::Text, Kind::Time))
+}
+
+/// Rule: a time in text that has an offset is the moment that it names; DuckDB and PostgreSQL pass over the offset.
+fn in_utc(value: &Typed) -> String {
+    match value.kind {
+        Kind::Text => format!("CAST(CAST({} AS TIMESTAMPTZ) AS TIMESTAMP)", value.sql),
+        _ => value.sql.clone(),
+    }
+}
+
 fn matches_regex(not: &str, text: &Typed, pattern: &Typed, flags: &str) -> Typed {
     Typed::new(format!("({not}regexp_matches({}, {}{flags}))", text.sql, pattern.sql), Kind::Bool)
 }
@@ -251,11 +267,12 @@ fn number_literal(number: &str) -> Found {
         return Ok(Typed::new(format!("CAST({number} AS DOUBLE)"), Kind::Double));
     }
     if let Some((_, digits)) = number.split_once('.') {
-        return Ok(Typed::new(number, Kind::Decimal(digits.len() as i32)));
+        let precision = number.trim_start_matches('-').len() as i32 - 1;
+        return Ok(Typed::new(number, Kind::Decimal(precision, digits.len() as i32)));
     }
     match number.parse::<i64>() {
         Ok(_) => Ok(Typed { sql: format!("CAST({number} AS BIGINT)"), kind: Kind::Int, literal: Some(number.to_owned()), aggregates: false }),
-        Err(_) => Ok(Typed::new(format!("CAST({number} AS DECIMAL(38,0))"), Kind::Decimal(0))),
+        Err(_) => Ok(Typed::new(format!("CAST({number} AS DECIMAL(38,0))"), Kind::Decimal(38, 0))),
     }
 }
 
@@ -278,26 +295,40 @@ pub fn arithmetic(left: &Typed, op: &Op, right: &Typed) -> Typed {
     typed.of(&[left, right])
 }
 
+/// Rules: the digits of a result are those of Hive's and Arrow's DECIMALs; a quotient has four digits more than
+/// the dividend, rounded half away from zero.
 fn of_decimals(left: &Typed, op: &Op, right: &Typed) -> Typed {
-    let scale = |kind| if let Kind::Decimal(scale) = kind { scale } else { 0 };
-    let (of_left, of_right) = (scale(left.kind), scale(right.kind));
-    let scale = match op {
-        Op::Multiply => of_left + of_right,
-        Op::Divide => return quotient(left, right, of_left, of_right),
-        _ => of_left.max(of_right),
+    let ((p, s), (q, t)) = (digits_of(left), digits_of(right));
+    let (precision, scale) = match op {
+        Op::Multiply => (p + q + 1, s + t),
+        Op::Divide => (p + 4 + t, s + 4),
+        Op::Modulo => ((p - s).min(q - t) + s.max(t), s.max(t)),
+        _ => ((p - s).max(q - t) + s.max(t) + 1, s.max(t)),
     };
-    // DuckDB gives two operands of 18 digits at most a result of 18, however few that is.
-    let sql = format!("(CAST({} AS DECIMAL(38,{of_left})) {op} {})", left.digits(), right.digits());
-    Typed::tried(sql, Kind::Decimal(scale), &[left, right])
+    let precision = precision.min(38);
+    let (l, r) = (left.digits(), right.digits());
+    let at = |value: &str, digits: i32| format!("(unscaled({value}) * CAST('1{}' AS HUGEINT))", "0".repeat(digits as usize));
+    let of_digits = |digits: String| {
+        let text = format!("CAST({digits} AS VARCHAR) || 'e-{scale}'");
+        format!("CAST(CAST({text} AS DECIMAL(38,{scale})) AS DECIMAL({precision},{scale}))")
+    };
+    let sql = match op {
+        Op::Divide => of_digits(format!("quotient({}, unscaled({r}))", at(l, scale + t - s))),
+        // DuckDB has a remainder of DOUBLE here.
+        Op::Modulo => of_digits(format!("({} % {})", at(l, scale - s), at(r, scale - t))),
+        // DuckDB gives two operands of 18 digits at most a result of 18, however few that is.
+        _ => format!("CAST((CAST({l} AS DECIMAL(38,{s})) {op} {r}) AS DECIMAL({precision},{scale}))"),
+    };
+    Typed::tried(sql, Kind::Decimal(precision, scale), &[left, right])
 }
 
-/// Rule: a quotient of DECIMALs has four digits more than the dividend, rounded half away from zero.
-fn quotient(left: &Typed, right: &Typed, of_left: i32, of_right: i32) -> Typed {
-    let scale = of_left + 4;
-    let factor = format!("CAST('1{}' AS HUGEINT)", "0".repeat((scale + of_right - of_left) as usize));
-    let digits = format!("quotient(unscaled({}) * {factor}, unscaled({}))", left.digits(), right.digits());
-    let sql = format!("CAST(CAST({digits} AS VARCHAR) || 'e-{scale}' AS DECIMAL(38,{scale}))");
-    Typed::tried(sql, Kind::Decimal(scale), &[left, right])
+/// Precision and scale of a DECIMAL or an integer.
+fn digits_of(value: &Typed) -> (i32, i32) {
+    match (value.kind, &value.literal) {
+        (Kind::Decimal(precision, scale), _) => (precision, scale),
+        (_, Some(literal)) => (literal.trim_start_matches('-').len() as i32, 0),
+        _ => (19, 0),
+    }
 }
 
 /// Rule: a DATE with whole days added is a DATE.

@@ -106,13 +106,21 @@ fn of_text(name: &str, args: &[Typed], sql: &[&str]) -> Found {
         ("bit_length", 1) => Ok(Typed::new(format!("(8 * strlen({}))", sql[0]), Kind::Int)),
         ("strpos" | "instr" | "position", 2) => tried("strpos", Kind::Int),
         ("ascii", 1) => tried("ascii", Kind::Int),
-        ("lower" | "upper" | "reverse", 1) => tried(name, Kind::Text),
+        // Rule: by Unicode's full mapping; DuckDB's maps a character to a character.
+        ("lower", 1) => Ok(Typed::new(format!("lower(replace({}, 'İ', 'i\u{307}'))", sql[0]), Kind::Text)),
+        ("upper", 1) => Ok(Typed::new(format!("upper(replace({}, 'ß', 'SS'))", sql[0]), Kind::Text)),
+        // Rule: character by character; DuckDB keeps those together that are shown as one.
+        ("reverse", 1) => {
+            let characters = format!("regexp_extract_all({}, '(?s).')", sql[0]);
+            Ok(Typed::new(format!("array_to_string(list_reverse({characters}), '')"), Kind::Text))
+        }
         ("btrim" | "trim", _) => tried("trim", Kind::Text),
-        ("ltrim" | "rtrim" | "replace" | "translate" | "repeat" | "left" | "right" | "lpad" | "rpad", _) => {
-            let args: Vec<String> = args.iter().zip(sql).map(|(arg, sql)| {
-                if arg.kind == Kind::Int { format!("CAST({sql} AS {})", if name == "repeat" || name == "left" || name == "right" { "BIGINT" } else { "INTEGER" }) } else { (*sql).to_owned() }
-            }).collect();
-            Ok(Typed::new(format!("TRY({name}({}))", args.join(", ")), Kind::Text))
+        ("ltrim" | "rtrim" | "replace" | "translate", _) => tried(name, Kind::Text),
+        ("left" | "right" | "repeat", 2) => tried(name, Kind::Text),
+        ("lpad" | "rpad", 2 | 3) => {
+            let fill = sql.get(2).copied().unwrap_or("' '");
+            let padded = format!("{name}({}, CAST({} AS INTEGER), {fill})", sql[0], sql[1]);
+            Ok(Typed::tried(padded, Kind::Text, &refs))
         }
         ("substr" | "substring", 2 | 3) => Ok(substring(sql)),
         ("concat", _) => tried("concat", Kind::Text),
@@ -149,16 +157,16 @@ fn date_part(args: &[Typed]) -> Found {
 }
 
 fn rounded(kind: Kind) -> Kind {
-    if let Kind::Decimal(_) = kind { Kind::Decimal(0) } else { kind }
+    if let Kind::Decimal(precision, _) = kind { Kind::Decimal(precision, 0) } else { kind }
 }
 
-/// Rule: beyond its domain a function of doubles is NaN or infinite, by IEEE 754.
+/// Rule: beyond its domain a logarithm is NaN or infinite, by IEEE 754, and a square root fails.
 fn of_double(name: &str, sql: &[&str]) -> Found {
     let args: Vec<String> = sql.iter().map(|arg| format!("CAST({arg} AS DOUBLE)")).collect();
     let call = format!("{name}({})", args.join(", "));
     let x = &args[0];
     let sql = match name {
-        "sqrt" => format!("(CASE WHEN {x} < 0 THEN CAST('NaN' AS DOUBLE) ELSE {call} END)"),
+        "sqrt" => format!("(CASE WHEN NOT {x} < 0 THEN {call} END)"),
         "ln" | "log10" | "log2" => format!(
             "(CASE WHEN {x} < 0 THEN CAST('NaN' AS DOUBLE) WHEN {x} = 0 THEN CAST('-inf' AS DOUBLE) ELSE {call} END)"
         ),

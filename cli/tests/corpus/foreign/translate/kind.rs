@@ -8,8 +8,8 @@ pub enum Kind {
     Int,
     Float,
     Double,
-    /// With so many digits after the point.
-    Decimal(i32),
+    /// With so many digits at most, and so many of them after the point.
+    Decimal(i32, i32),
     Text,
     Date,
     Time,
@@ -25,7 +25,7 @@ impl Kind {
             kind if kind.is_integer() => Self::Int,
             DataType::Float32 => Self::Float,
             DataType::Float64 => Self::Double,
-            DataType::Decimal128(_, scale) => Self::Decimal(i32::from(*scale)),
+            DataType::Decimal128(precision, scale) => Self::Decimal(i32::from(*precision), i32::from(*scale)),
             DataType::Utf8 => Self::Text,
             DataType::Date32 => Self::Date,
             DataType::Timestamp(..) => Self::Time,
@@ -40,17 +40,17 @@ impl Kind {
         match (self, other) {
             (a, b) if a == b => a,
             (Null, other) | (other, Null) => other,
-            (Decimal(a), Decimal(b)) => Decimal(a.max(b)),
-            (Decimal(scale), Int) | (Int, Decimal(scale)) => Decimal(scale),
+            (Decimal(p, a), Decimal(q, b)) => Decimal(((p - a).max(q - b) + a.max(b)).min(38), a.max(b)),
+            (decimal @ Decimal(..), Int) | (Int, decimal @ Decimal(..)) => decimal.with(Decimal(19, 0)),
             (Double, _) | (_, Double) => Double,
             (Float, Int) | (Int, Float) => Float,
-            (Float, Decimal(_)) | (Decimal(_), Float) => Double,
+            (Float, Decimal(..)) | (Decimal(..), Float) => Double,
             (Date, Time) | (Time, Date) => Time,
             _ => Other,
         }
     }
 
     pub fn is_number(self) -> bool {
-        matches!(self, Self::Int | Self::Float | Self::Double | Self::Decimal(_) | Self::Null)
+        matches!(self, Self::Int | Self::Float | Self::Double | Self::Decimal(..) | Self::Null)
     }
 }
