@@ -76,7 +76,14 @@ fn of_numbers(name: &str, args: &[Typed]) -> Found {
     let tried = |duckdb: &str, kind| Ok(Typed::tried(format!("{duckdb}({})", sql.join(", ")), kind, &refs));
     match (name, args.len()) {
         ("coalesce" | "ifnull" | "nvl", _) => Ok(Typed::new(format!("coalesce({})", sql.join(", ")), all)),
-        ("nullif", 2) => Ok(Typed::new(format!("nullif({})", sql.join(", ")), kind)),
+        // Rule: its DECIMAL has the digits of both.
+        ("nullif", 2) => Ok(match (kind, all) {
+            (Kind::Decimal(..), Kind::Decimal(precision, scale)) => {
+                let sql = format!("nullif(CAST({} AS DECIMAL({precision},{scale})), {})", sql[0], sql[1]);
+                Typed::new(sql, all)
+            }
+            _ => Typed::new(format!("nullif({})", sql.join(", ")), kind),
+        }),
         ("greatest" | "least", _) => tried(name, all),
         ("abs", 1) => tried(name, kind),
         // Beyond text, DuckDB rounds as we do: half away from zero.
@@ -119,7 +126,8 @@ fn of_text(name: &str, args: &[Typed], sql: &[&str]) -> Found {
         ("left" | "right" | "repeat", 2) => tried(name, Kind::Text),
         ("lpad" | "rpad", 2 | 3) => {
             let fill = sql.get(2).copied().unwrap_or("' '");
-            let padded = format!("{name}({}, CAST({} AS INTEGER), {fill})", sql[0], sql[1]);
+            // DuckDB's length is an INTEGER.
+            let padded = format!("{name}({}, CAST(greatest({}, -1) AS INTEGER), {fill})", sql[0], sql[1]);
             Ok(Typed::tried(padded, Kind::Text, &refs))
         }
         ("substr" | "substring", 2 | 3) => Ok(substring(sql)),
