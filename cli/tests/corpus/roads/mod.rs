@@ -12,10 +12,10 @@ use anabranch_batch::recompute::{lift_plan, merge_plan};
 use anabranch_batch::session::session;
 use anabranch_shared::event::JudgedEvents;
 use anabranch_shared::fold::Fold;
-use anabranch_shared::merge::{Merge, MergedRows};
+use anabranch_shared::merge::Merge;
 use anabranch_shared::position::{Cut, CutPoint, Offset, Pane, Partition};
 use anabranch_shared::realtime::StateRow;
-use anabranch_shared::view::ViewPlan;
+use anabranch_shared::view::{FinishedRows, ViewPlan};
 use anyhow::{Context, ensure};
 use arrow::array::RecordBatch;
 use datafusion::prelude::DataFrame;
@@ -78,7 +78,7 @@ pub async fn agree(story: &Story, plan: &Arc<ViewPlan>, walk: &Walk) -> anyhow::
 }
 
 /// The rows of an answer.
-pub fn finished(plan: &Arc<ViewPlan>, states: &Rows) -> anyhow::Result<MergedRows> {
+pub fn finished(plan: &Arc<ViewPlan>, states: &Rows) -> anyhow::Result<FinishedRows> {
     let mut merge = Merge::new(plan.clone());
     merge.add_rows(states)?;
     Ok(merge.finish()?)
