@@ -5,9 +5,10 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use polars::frame::DataFrame;
-use polars::prelude::{DataType as PolarsType, Expr as PolarsExpr, NULL, SortMultipleOptions, col, lit, when};
+use polars::prelude::{DataType as PolarsType, Expr as PolarsExpr, NULL, SortMultipleOptions, col, lit, ternary_expr, when};
 
 use super::column::{exact, unrank};
+use super::own::{OwnAggregate, number_of};
 use super::{Exact, TOLERANCE, Value};
 use crate::recompute::column;
 use crate::{Error, Result};
@@ -104,6 +105,17 @@ impl Recipe {
         std::iter::once(argument.alias(self.argument(0))).chain(more).chain(filter).collect()
     }
 
+    /// Those of its columns that Polars evaluates by itself.
+    pub fn own_inputs(&self, own: &OwnAggregate) -> Vec<PolarsExpr> {
+        let args = own.args.iter().enumerate().filter_map(|(i, arg)| Some((i, arg.as_ref().ok()?)));
+        let args = args.map(|(i, arg)| match self.kind {
+            Kind::Count => ternary_expr(arg.expr.clone().is_not_null(), lit(1i64), lit(0i64)).alias(self.argument(i)),
+            _ => number_of(arg).alias(self.argument(i)),
+        });
+        let filter = own.filter.iter().flatten().map(|filter| number_of(filter).alias(self.filter()));
+        args.chain(filter).collect()
+    }
+
     /// The column of doubles of which only the order matters.
     pub fn ranked(&self) -> Option<String> {
         matches!(self.kind, Kind::Extreme { doubles: true, .. }).then(|| self.argument(0))
@@ -135,13 +147,16 @@ impl Recipe {
         }
     }
 
-    /// The value that is first when ordered by these arguments; rows that lack any are left out.
+    /// The value that is first when ordered by these arguments. Rows that lack any come last, with NULL for a
+    /// value: what is sorted has as many rows as what it is sorted by, whatever is missing.
     fn chosen(&self, by: &[usize], descending: &[bool]) -> PolarsExpr {
         let present = by.iter().map(|i| col(self.argument(*i)).is_not_null());
         let counted = present.fold(self.selected().is_not_null(), |all, present| all.and(present));
-        let keys: Vec<PolarsExpr> = by.iter().map(|i| col(self.argument(*i)).filter(counted.clone())).collect();
-        let options = SortMultipleOptions::default().with_order_descending_multi(descending.iter().copied());
-        self.selected().filter(counted).sort_by(keys, options).first()
+        let value = when(counted.clone()).then(self.selected()).otherwise(lit(NULL));
+        let keys = std::iter::once(counted.not()).chain(by.iter().map(|i| col(self.argument(*i))));
+        let descending = std::iter::once(false).chain(descending.iter().copied());
+        let options = SortMultipleOptions::default().with_order_descending_multi(descending);
+        value.sort_by(keys.collect::<Vec<_>>(), options).first()
     }
 
     /// The finished values of all groups.
