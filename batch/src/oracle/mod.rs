@@ -119,7 +119,8 @@ impl Oracle {
         let (by_itself, shared) = (own.by_itself.clone(), own.shared.clone());
         let computed = tokio::task::spawn_blocking(move || {
             let events = columns.frame()?;
-            let kept_otherwise = all.map(|(filter, all)| kept::difference(filter, all.frame()?, &events)).transpose()?;
+            let kept_otherwise =
+                all.map(|(filter, all)| kept::difference(filter, all.frame()?, &events)).transpose()?;
             let groups = compute(events, slices, keys, &recipes, &own)?;
             Ok::<_, Error>((groups, kept_otherwise.flatten()))
         });
@@ -199,7 +200,8 @@ fn compute(
     recipes: &[Recipe],
     own: &Own,
 ) -> Result<BTreeMap<Group, Vec<Value>>> {
-    let of_keys = own.keys.iter().enumerate().filter_map(|(i, key)| Some(number_of(key.as_ref().ok()?).alias(key_name(i))));
+    let of_keys =
+        own.keys.iter().enumerate().filter_map(|(i, key)| Some(number_of(key.as_ref().ok()?).alias(key_name(i))));
     let of_aggregates = recipes.iter().flat_map(|recipe| recipe.own_inputs(&own.aggregates[recipe.index()]));
     let events = events.lazy().with_columns(of_keys.chain(of_aggregates).collect::<Vec<_>>()).collect()?;
     let mut groups = vec![PANE.to_owned()];

@@ -83,9 +83,8 @@ impl Own {
         told.extend(self.filter.iter().map(|filter| ("WHERE".to_owned(), filter)));
         told.extend(self.keys.iter().zip(&plan.keys).map(|(own, key)| (format!("key {}", key.name), own)));
         for (index, (own, aggregate)) in self.aggregates.iter().zip(&plan.aggregates).enumerate() {
-            let name = parts.map_or_else(|| format!("{}(...)", aggregate.function.name()), |parts| {
-                parts.calls[index].to_string()
-            });
+            let name = parts
+                .map_or_else(|| format!("{}(...)", aggregate.function.name()), |parts| parts.calls[index].to_string());
             told.extend(own.args.iter().map(|arg| (name.clone(), arg)));
             told.extend(own.filter.iter().map(|filter| (format!("FILTER of {name}"), filter)));
         }
@@ -115,7 +114,8 @@ impl OwnAggregate {
         };
         let star = || vec![scope.expression(&Expr::value(ast::Value::Number("1".to_owned(), false)))];
         let args: Vec<Found> = if args.is_empty() { star() } else { args };
-        let args = args.into_iter().zip(&aggregate.types).map(|(found, data_type)| argument(found, aggregate, data_type));
+        let args =
+            args.into_iter().zip(&aggregate.types).map(|(found, data_type)| argument(found, aggregate, data_type));
         let filter = call.filter.as_ref().map(|filter| of_kind(scope.expression(filter), Some(Kind::Bool)));
         Self { args: args.collect(), filter }
     }
@@ -125,7 +125,9 @@ impl OwnAggregate {
 fn argument(found: Found, aggregate: &AggregateColumn, data_type: &DataType) -> Found {
     match aggregate.function.name() {
         "count" => found,
-        "min" | "max" if data_type.is_floating() => Err("the order of doubles, which the oracle keeps as ranks".to_owned()),
+        "min" | "max" if data_type.is_floating() => {
+            Err("the order of doubles, which the oracle keeps as ranks".to_owned())
+        }
         _ => of_kind(found, Kind::of(data_type)),
     }
 }
@@ -188,9 +190,7 @@ fn resolved(group: &Expr, select: &ast::Select, plan: &ViewPlan) -> Expr {
             place.parse::<usize>().ok().and_then(|place| select.projection.get(place.checked_sub(1)?))
         }
         Expr::Identifier(name) if plan.event_schema.index_of(&name.value.to_lowercase()).is_err() => {
-            let is_it = |item: &&ast::SelectItem| {
-                matches!(item, ast::SelectItem::ExprWithAlias { alias, .. } if alias.value.eq_ignore_ascii_case(&name.value))
-            };
+            let is_it = |item: &&ast::SelectItem| matches!(item, ast::SelectItem::ExprWithAlias { alias, .. } if alias.value.eq_ignore_ascii_case(&name.value));
             select.projection.iter().find(is_it)
         }
         _ => None,

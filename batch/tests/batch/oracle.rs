@@ -133,7 +133,8 @@ async fn expressions_are_polars_own_where_it_has_them() {
 #[tokio::test]
 async fn what_the_shared_expressions_evaluate_is_named() {
     let world = World::with_events(0..400).await;
-    let oracle = agrees(&world, "SELECT lpad(k, 9) AS p, sum(n) AS s FROM events WHERE g > 0 GROUP BY lpad(k, 9)").await;
+    let oracle =
+        agrees(&world, "SELECT lpad(k, 9) AS p, sum(n) AS s FROM events WHERE g > 0 GROUP BY lpad(k, 9)").await;
     assert_eq!(oracle.by_itself(), ["WHERE", "sum(n)"]);
     assert_eq!(oracle.shared(), ["key p, because of lpad(...)"]);
 }

@@ -36,9 +36,9 @@ pub const PARTITIONS: u64 = 3;
 pub fn used(sql: &str, partitions: &[Vec<(i64, String)>]) -> (String, Vec<Vec<String>>) {
     let is_word = |word: &str| sql.split(|c: char| !c.is_alphanumeric()).any(|found| found == word);
     let is_used = |name: &str| name == "id" || name == "at" || is_word(name);
-    let source = SOURCE.lines().filter(|line| {
-        line.split_once(" = ").is_none_or(|(name, _)| !COLUMNS.contains(&name) || is_used(name))
-    });
+    let source = SOURCE
+        .lines()
+        .filter(|line| line.split_once(" = ").is_none_or(|(name, _)| !COLUMNS.contains(&name) || is_used(name)));
     let event = |(_, event): &(i64, String)| {
         let mut event: Map<String, Value> = serde_json::from_str(event).expect("generated");
         event.retain(|name, _| is_used(name));
@@ -76,9 +76,8 @@ fn event(random: &mut Random, id: i64) -> Value {
     Value::Object(event)
 }
 
-const COLUMNS: [&str; 14] = [
-    "flag", "tiny", "small", "num", "big", "single", "real", "price", "fine", "wide", "city", "note", "day", "due",
-];
+const COLUMNS: [&str; 14] =
+    ["flag", "tiny", "small", "num", "big", "single", "real", "price", "fine", "wide", "city", "note", "day", "due"];
 
 fn value(random: &mut Random, column: &str) -> Value {
     match column {
@@ -142,8 +141,30 @@ fn decimal(random: &mut Random, precision: u32, scale: u32) -> String {
 
 /// A character of every plane that has any, combining ones, and what is special to LIKE or to SQL.
 const CHARACTERS: [char; 24] = [
-    'a', 'A', 'b', 'Z', '0', '7', ' ', '%', '_', '\'', '"', '\\', '\n', '\t', 'é', 'ß', 'İ', '\u{301}', '東', '\u{FFFD}',
-    '𝒳', '𠀀', '\u{E0101}', '\u{10FFFD}',
+    'a',
+    'A',
+    'b',
+    'Z',
+    '0',
+    '7',
+    ' ',
+    '%',
+    '_',
+    '\'',
+    '"',
+    '\\',
+    '\n',
+    '\t',
+    'é',
+    'ß',
+    'İ',
+    '\u{301}',
+    '東',
+    '\u{FFFD}',
+    '𝒳',
+    '𠀀',
+    '\u{E0101}',
+    '\u{10FFFD}',
 ];
 
 fn text(random: &mut Random) -> String {
@@ -164,7 +185,8 @@ fn date(random: &mut Random) -> String {
 fn time(random: &mut Random) -> String {
     let micros = pick(random, &["", ".5", ".000001", ".999999"]);
     match random.below(12) {
-        0 => pick(random, &["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"]).to_owned(),
+        0 => pick(random, &["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.999999Z"])
+            .to_owned(),
         1 => format!("{}T{:02}:59:{:02}{micros}Z", date(random), random.below(24), random.below(60)),
         _ => format!("2024-03-0{}T{:02}:{:02}:30{micros}Z", random.below(3) + 1, random.below(24), random.below(60)),
     }

@@ -107,17 +107,42 @@ pub struct Generator<'a> {
     pub random: &'a mut Random,
 }
 
-const INTS: [&str; 12] =
-    ["0", "1", "2", "3", "(-1)", "(-7)", "10", "127", "(-128)", "2147483647", "9223372036854775807", "(-9223372036854775808)"];
-const DOUBLES: [&str; 9] =
-    ["0e0", "1e0", "1.5e0", "(-2.25e0)", "1e308", "1e-308", "CAST('NaN' AS DOUBLE)", "CAST('Infinity' AS DOUBLE)", "(-0e0)"];
+const INTS: [&str; 12] = [
+    "0",
+    "1",
+    "2",
+    "3",
+    "(-1)",
+    "(-7)",
+    "10",
+    "127",
+    "(-128)",
+    "2147483647",
+    "9223372036854775807",
+    "(-9223372036854775808)",
+];
+const DOUBLES: [&str; 9] = [
+    "0e0",
+    "1e0",
+    "1.5e0",
+    "(-2.25e0)",
+    "1e308",
+    "1e-308",
+    "CAST('NaN' AS DOUBLE)",
+    "CAST('Infinity' AS DOUBLE)",
+    "(-0e0)",
+];
 const DECIMALS: [(&str, u32, u32); 6] =
     [("0.00", 3, 2), ("1.10", 3, 2), ("(-0.5)", 2, 1), ("2.25", 3, 2), ("99.9999", 6, 4), ("0.001", 4, 3)];
 const TEXTS: [&str; 9] = ["''", "'a'", "'Oslo'", "'%'", "'a_b'", "'é'", "'𝒳'", "'it''s'", "' '"];
-const DATES: [&str; 5] = ["DATE '2024-02-29'", "DATE '0001-01-01'", "DATE '9999-12-31'", "DATE '1970-01-01'", "DATE '2024-03-01'"];
+const DATES: [&str; 5] =
+    ["DATE '2024-02-29'", "DATE '0001-01-01'", "DATE '9999-12-31'", "DATE '1970-01-01'", "DATE '2024-03-01'"];
 const TIMES: [&str; 5] = [
-    "TIMESTAMP '2024-03-01T12:00:00'", "TIMESTAMP '0001-01-01T00:00:00'", "TIMESTAMP '9999-12-31T23:59:59.999999'",
-    "TIMESTAMP '1970-01-01T00:00:00'", "TIMESTAMP '2024-02-29T23:59:59.5'",
+    "TIMESTAMP '2024-03-01T12:00:00'",
+    "TIMESTAMP '0001-01-01T00:00:00'",
+    "TIMESTAMP '9999-12-31T23:59:59.999999'",
+    "TIMESTAMP '1970-01-01T00:00:00'",
+    "TIMESTAMP '2024-02-29T23:59:59.5'",
 ];
 
 impl Generator<'_> {
@@ -307,7 +332,11 @@ impl Generator<'_> {
                 Expr::node(Double, format!("({{}} {op} {{}})"), vec![self.double(d), other])
             }
             3 => Expr::node(Double, "(- {})", vec![self.double(d)]),
-            4 => Expr::node(Double, self.word(&["abs({})", "floor({})", "ceil({})", "round({})", "trunc({})"]), vec![self.double(d)]),
+            4 => Expr::node(
+                Double,
+                self.word(&["abs({})", "floor({})", "ceil({})", "round({})", "trunc({})"]),
+                vec![self.double(d)],
+            ),
             5 => Expr::node(Double, self.word(&["sqrt({})", "ln({})", "exp({})", "log10({})"]), vec![self.double(d)]),
             6 | 7 => self.conditional(Double, depth),
             8 => Expr::node(Double, "CAST({} AS DOUBLE)", vec![self.int(d)]),
@@ -345,7 +374,11 @@ impl Generator<'_> {
                     1 => self.decimal(d),
                     _ => Expr::leaf(Type::Text, "note"),
                 };
-                Expr::node(Decimal(precision, scale), format!("CAST({{}} AS DECIMAL({precision},{scale}))"), vec![operand])
+                Expr::node(
+                    Decimal(precision, scale),
+                    format!("CAST({{}} AS DECIMAL({precision},{scale}))"),
+                    vec![operand],
+                )
             }
         }
     }
@@ -411,7 +444,8 @@ impl Generator<'_> {
         let d = depth - 1;
         match self.random.below(5) {
             0 => {
-                let interval = self.word(&["INTERVAL '1 day'", "INTERVAL '1 month'", "INTERVAL '40 days'", "INTERVAL '1 year'"]);
+                let interval =
+                    self.word(&["INTERVAL '1 day'", "INTERVAL '1 month'", "INTERVAL '40 days'", "INTERVAL '1 year'"]);
                 let op = self.word(&["+", "-"]);
                 Expr::node(Date, format!("({{}} {op} {interval})"), vec![self.date(d)])
             }
@@ -431,7 +465,12 @@ impl Generator<'_> {
         let d = depth - 1;
         match self.random.below(6) {
             0 => {
-                let interval = self.word(&["INTERVAL '1 day'", "INTERVAL '1 month'", "INTERVAL '90 minutes'", "INTERVAL '1 second'"]);
+                let interval = self.word(&[
+                    "INTERVAL '1 day'",
+                    "INTERVAL '1 month'",
+                    "INTERVAL '90 minutes'",
+                    "INTERVAL '1 second'",
+                ]);
                 let op = self.word(&["+", "-"]);
                 Expr::node(Time, format!("({{}} {op} {interval})"), vec![self.time(d)])
             }

@@ -94,7 +94,8 @@ impl Report {
             }
             let view = View::random(&mut random);
             let walk = trial::walk(&mut random, &story);
-            let evaluations = (view.nodes() * story.applied().unwrap().iter().map(|b| b.num_rows()).sum::<usize>()) as u64;
+            let evaluations =
+                (view.nodes() * story.applied().unwrap().iter().map(|b| b.num_rows()).sum::<usize>()) as u64;
             let evaluations = evaluations * (walk.roads() as u64 + 1);
             let outcome = trial::run(&story, &view.sql(), walk, Some(&mut foreign)).await;
             self.views += 1;
@@ -151,5 +152,9 @@ impl Report {
 fn words(sql: &str) -> String {
     let words = sql.split(|c: char| !c.is_alphanumeric() && !"+-*/%<>=_|".contains(c));
     let is_function = |word: &&str| word.contains(|c: char| c.is_alphabetic() || "+-*/%|".contains(c));
-    words.filter(is_function).filter(|word| !events::SOURCE.contains(&format!("\n{word} = "))).collect::<Vec<_>>().join(" ")
+    words
+        .filter(is_function)
+        .filter(|word| !events::SOURCE.contains(&format!("\n{word} = ")))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::events;
+use super::trial::{self, Class, Fault, Outcome};
+use super::view::View;
 use crate::foreign::Foreign;
 use crate::foreign::engine::Engine;
 use crate::roads::{Random, Story, Walk};
-use super::trial::{self, Class, Fault, Outcome};
-use super::view::View;
 
 type Partitions = Vec<Vec<(i64, String)>>;
 
@@ -87,6 +87,7 @@ async fn fault(engine: &mut Engine, view: &View, partitions: &Partitions, class:
             let mut foreign = Foreign::load(engine, &story).ok()?;
             trial::run(&story, &view.sql(), Walk::batch_alone(), Some(&mut foreign)).await
         }
+        Class::Oracle => trial::run(&story, &view.sql(), Walk::batch_alone(), None).await,
         _ => trial::run(&story, &view.sql(), walk(&story), None).await,
     };
     match outcome {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use anabranch_batch::{Limits, Oracle};
+use anabranch_shared::groups::Groups;
 use anabranch_shared::view::ViewPlan;
 
 use crate::foreign::{Foreign, Verdict};
@@ -32,6 +34,8 @@ pub enum Class {
     Panic,
     /// DuckDB has other rows.
     Values,
+    /// The oracle of `verify` finds a difference, or fails.
+    Oracle,
 }
 
 /// Runs a view on the roads of `walk`, and compares with DuckDB if that is asked.
@@ -44,19 +48,38 @@ pub async fn run(story: &Arc<Story>, sql: &str, walk: Walk, foreign: Option<&mut
     let (of_story, of_plan) = (story.clone(), plan.clone());
     let walked = tokio::spawn(async move {
         let states = roads::agree(&of_story, &of_plan, &walk).await?;
-        Ok::<_, anyhow::Error>(roads::finished(&of_plan, &states)?.rows)
+        let verified = verified(&of_story, &of_plan, &states).await;
+        Ok::<_, anyhow::Error>((roads::finished(&of_plan, &states)?.rows, verified))
     });
-    let rows = match walked.await {
-        Ok(Ok(rows)) => rows,
+    let (rows, verified) = match walked.await {
+        Ok(Ok(walked)) => walked,
         Ok(Err(cause)) => return fault(Class::Roads, format!("{cause:#}")),
         Err(panic) => return fault(Class::Panic, panic.to_string()),
     };
+    if let Err(cause) = verified {
+        return fault(Class::Oracle, format!("{cause:#}"));
+    }
     let Some(foreign) = foreign else { return Outcome::Same };
     match foreign.compare(&plan, &rows) {
         Ok(Verdict::Same) => Outcome::Same,
         Ok(Verdict::NotCompared(reason)) => Outcome::NotCompared(shape(&reason)),
         Ok(Verdict::Differs(text)) => fault(Class::Values, text),
         Err(error) => panic!("DuckDB cannot be asked: {error:#}"),
+    }
+}
+
+/// What `verify` compares the roads with.
+async fn verified(story: &Story, plan: &ViewPlan, states: &roads::Rows) -> anyhow::Result<()> {
+    let oracle = match Oracle::of_events(plan, story.applied()?, &Limits::default()).await {
+        Ok(oracle) => oracle,
+        Err(anabranch_batch::Error::Inexpressible(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut groups = Groups::new(plan);
+    states.iter().try_for_each(|row| groups.merge(row.pane, &row.key, &row.states).map(drop))?;
+    match oracle.compare(plan, &groups)? {
+        Some(difference) => anyhow::bail!("{difference}"),
+        None => Ok(()),
     }
 }
 

@@ -56,7 +56,8 @@ impl View {
     }
 
     fn key(generator: &mut Generator) -> Expr {
-        let kind = pick(generator.random, &[Type::Bool, Type::Int, Type::Text, Type::Date, Type::Time, Type::Decimal(9, 2)]);
+        let kind =
+            pick(generator.random, &[Type::Bool, Type::Int, Type::Text, Type::Date, Type::Time, Type::Decimal(9, 2)]);
         let depth = generator.random.below(3) as u32;
         let expr = generator.of(kind, depth);
         // A number alone would be a place in the SELECT list.
@@ -86,9 +87,8 @@ impl View {
 
     /// Nodes of what is evaluated for each event.
     pub fn nodes(&self) -> usize {
-        let of_aggregate = |aggregate: &Aggregate| -> usize {
-            aggregate.args.iter().chain(&aggregate.filter).map(Expr::nodes).sum()
-        };
+        let of_aggregate =
+            |aggregate: &Aggregate| -> usize { aggregate.args.iter().chain(&aggregate.filter).map(Expr::nodes).sum() };
         let keys = self.keys.iter().chain(&self.filter).map(Expr::nodes).sum::<usize>();
         keys + self.aggregates.iter().map(of_aggregate).sum::<usize>()
     }
@@ -192,7 +192,8 @@ impl Aggregate {
 
     fn sql(&self) -> String {
         let args: Vec<String> = self.args.iter().map(Expr::sql).collect();
-        let filter = self.filter.as_ref().map_or_else(String::new, |filter| format!(" FILTER (WHERE {})", filter.sql()));
+        let filter =
+            self.filter.as_ref().map_or_else(String::new, |filter| format!(" FILTER (WHERE {})", filter.sql()));
         format!("{}({}{}){filter}", self.name, args.join(", "), self.more)
     }
 

@@ -19,9 +19,15 @@ pub fn cast(value: Typed, to: &DataType) -> Found {
             let whole = format!("regexp_full_match({sql}, '\\s*[+-]?[0-9]+\\s*')");
             new(format!("(CASE WHEN {whole} THEN TRY_CAST({sql} AS {name}) END)"))
         }
+        // DuckDB reads 7_7, too.
+        (Kind::Text, Kind::Decimal(..) | Kind::Double) => {
+            new(format!("(CASE WHEN NOT contains({sql}, '_') THEN TRY_CAST({sql} AS {name}) END)"))
+        }
         (Kind::Float | Kind::Double | Kind::Interval, Kind::Text) => Err(format!("the text of a {from:?}")),
         (Kind::Date, Kind::Text) => new(format!("({})", date(&sql))),
-        (Kind::Time, Kind::Text) => new(format!("({} || strftime({sql}, 'T%H:%M:%S') || {})", date(&sql), fraction(&sql))),
+        (Kind::Time, Kind::Text) => {
+            new(format!("({} || strftime({sql}, 'T%H:%M:%S') || {})", date(&sql), fraction(&sql)))
+        }
         _ => try_cast(&sql),
     }
 }
@@ -34,7 +40,9 @@ fn date(sql: &str) -> String {
 /// Rule: no digits of the second, three, or six.
 fn fraction(sql: &str) -> String {
     let micros = format!("epoch_us({sql}) % 1000000");
-    format!("CASE WHEN {micros} = 0 THEN '' WHEN {micros} % 1000 = 0 THEN strftime({sql}, '.%g') ELSE strftime({sql}, '.%f') END")
+    format!(
+        "CASE WHEN {micros} = 0 THEN '' WHEN {micros} % 1000 = 0 THEN strftime({sql}, '.%g') ELSE strftime({sql}, '.%f') END"
+    )
 }
 
 /// DuckDB's name of the type.

@@ -271,7 +271,12 @@ fn number_literal(number: &str) -> Found {
         return Ok(Typed::new(number, Kind::Decimal(precision, digits.len() as i32)));
     }
     match number.parse::<i64>() {
-        Ok(_) => Ok(Typed { sql: format!("CAST({number} AS BIGINT)"), kind: Kind::Int, literal: Some(number.to_owned()), aggregates: false }),
+        Ok(_) => Ok(Typed {
+            sql: format!("CAST({number} AS BIGINT)"),
+            kind: Kind::Int,
+            literal: Some(number.to_owned()),
+            aggregates: false,
+        }),
         Err(_) => Ok(Typed::new(format!("CAST({number} AS DECIMAL(38,0))"), Kind::Decimal(38, 0))),
     }
 }
@@ -279,9 +284,8 @@ fn number_literal(number: &str) -> Found {
 /// Rules: integers are computed as BIGINT, and what leaves BIGINT is NULL for that event; a quotient of
 /// integers is cut off; FLOAT with a DECIMAL is DOUBLE; what leaves the digits of a DECIMAL is NULL.
 pub fn arithmetic(left: &Typed, op: &Op, right: &Typed) -> Typed {
-    let cast = |kind: &str, operator: &str| {
-        format!("(CAST({} AS {kind}) {operator} CAST({} AS {kind}))", left.sql, right.sql)
-    };
+    let cast =
+        |kind: &str, operator: &str| format!("(CAST({} AS {kind}) {operator} CAST({} AS {kind}))", left.sql, right.sql);
     let typed = match left.kind.with(right.kind) {
         // No operation on two BIGINTs leaves 128 bits.
         Kind::Int | Kind::Null => {
@@ -307,7 +311,8 @@ fn of_decimals(left: &Typed, op: &Op, right: &Typed) -> Typed {
     };
     let precision = precision.min(38);
     let (l, r) = (left.digits(), right.digits());
-    let at = |value: &str, digits: i32| format!("(unscaled({value}) * CAST('1{}' AS HUGEINT))", "0".repeat(digits as usize));
+    let at =
+        |value: &str, digits: i32| format!("(unscaled({value}) * CAST('1{}' AS HUGEINT))", "0".repeat(digits as usize));
     let of_digits = |digits: String| {
         let text = format!("CAST({digits} AS VARCHAR) || 'e-{scale}'");
         format!("CAST(CAST({text} AS DECIMAL(38,{scale})) AS DECIMAL({precision},{scale}))")

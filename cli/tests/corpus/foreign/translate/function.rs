@@ -93,7 +93,9 @@ fn of_numbers(name: &str, args: &[Typed]) -> Found {
             let double = format!("CAST({} AS DOUBLE)", sql[0]);
             Ok(Typed::new(format!("CAST(sign({double}) AS DOUBLE)"), Kind::Double))
         }
-        ("sqrt" | "ln" | "log10" | "log2" | "exp" | "cbrt" | "sin" | "cos" | "tan" | "atan", 1) => of_double(name, &sql),
+        ("sqrt" | "ln" | "log10" | "log2" | "exp" | "cbrt" | "sin" | "cos" | "tan" | "atan", 1) => {
+            of_double(name, &sql)
+        }
         ("power" | "pow", 2) => of_double("pow", &sql),
         ("isnan", 1) => tried(name, Kind::Bool),
         ("gcd" | "lcm", 2) => {
@@ -152,7 +154,9 @@ fn substring(sql: &[&str]) -> Typed {
     };
     let kept = format!("greatest({from} + {length} - greatest({from}, 1), 0)");
     Typed::new(
-        format!("(CASE WHEN {length} >= 0 AND {from} IS NOT NULL THEN substring({text}, greatest({from}, 1), {kept}) END)"),
+        format!(
+            "(CASE WHEN {length} >= 0 AND {from} IS NOT NULL THEN substring({text}, greatest({from}, 1), {kept}) END)"
+        ),
         Kind::Text,
     )
 }

@@ -36,7 +36,8 @@ pub fn translate(sql: &str, tables: &Tables) -> Result<Translation, String> {
     let window = groups.iter().find_map(Window::of).transpose()?;
     let keys = groups.iter().filter(|group| Window::of(group).is_none());
     let keys = keys.map(|key| Ok(scope.expression(key)?.sql)).collect::<Result<Vec<_>, String>>()?;
-    let condition = select.selection.as_ref().map(|filter| Ok::<_, String>(scope.expression(filter)?.sql)).transpose()?;
+    let condition =
+        select.selection.as_ref().map(|filter| Ok::<_, String>(scope.expression(filter)?.sql)).transpose()?;
     let relation = relation(select, &scope, tables)?;
     let from = window::from(window.as_ref(), relation, condition, &keys, tables)?;
     let (items, magnitudes) = items(select, &scope)?;

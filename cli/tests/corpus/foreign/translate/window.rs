@@ -3,8 +3,8 @@
 use datafusion::sql::sqlparser::ast::{self, Expr};
 
 use super::super::table::Tables;
-use super::function::arguments;
 use super::Relation;
+use super::function::arguments;
 
 /// What stands in GROUP BY beside keys, its arguments as they are written.
 #[derive(Debug)]
@@ -132,10 +132,8 @@ fn sessions(
          FROM {table} AS {alias}{filter}",
         by("")
     );
-    let numbered = format!(
-        "SELECT *, sum(_begins) OVER ({} ORDER BY {time}) AS _session FROM ({begins}) AS {alias}",
-        by("")
-    );
+    let numbered =
+        format!("SELECT *, sum(_begins) OVER ({} ORDER BY {time}) AS _session FROM ({begins}) AS {alias}", by(""));
     let whole = by("_session");
     Ok(format!(
         "(SELECT *, min({time}) OVER ({whole}) AS window_start, max({time}) OVER ({whole}) + {gap} AS window_end \
