@@ -15,6 +15,11 @@ SET TimeZone = 'UTC';
 SET threads = 2;
 -- The digits of a DECIMAL as an integer.
 CREATE MACRO unscaled(d) AS CAST(replace(CAST(d AS VARCHAR), '.', '') AS HUGEINT);
+-- An integer as text, with so many of its digits behind a point.
+CREATE MACRO digits(q, s) AS lpad(CAST(abs(q) AS VARCHAR),
+    CAST(greatest(length(CAST(abs(q) AS VARCHAR)), s + 1) AS INTEGER), '0');
+CREATE MACRO pointed(q, s) AS (CASE WHEN q < 0 THEN '-' ELSE '' END)
+    || substring(digits(q, s), 1, length(digits(q, s)) - s) || '.' || right(digits(q, s), s);
 -- n / m, rounded half away from zero; NULL if m is 0.
 CREATE MACRO quotient(n, m) AS CASE WHEN m <> 0 THEN
     (CASE WHEN (n < 0) <> (m < 0) THEN -1 ELSE 1 END) * ((abs(n) * 2 + abs(m)) // (abs(m) * 2)) END;

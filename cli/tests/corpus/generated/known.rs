@@ -33,7 +33,9 @@ pub const KNOWN: &[Known] = &[
         reason: "ours: NULLIF keeps 0.0 beside -0.0, which = says are equal",
         sql: "SELECT max(NULLIF(real, 0e0)) AS a0 FROM events",
         events: r#"{"id":1,"at":"2024-03-01T00:00:00Z","real":"-0.0"}"#,
-        is_it: |sql| sql.contains("NULLIF(") && (sql.contains("real") || sql.contains("single")),
+        is_it: |sql| {
+            sql.contains("NULLIF(") && ["real", "single", "DOUBLE", "0e0"].iter().any(|word| sql.contains(word))
+        },
     },
 ];
 

@@ -102,9 +102,9 @@ impl<'a> Call<'a> {
         };
         let sum = self.over(&format!("sum(unscaled({sql}))"));
         let count = self.over(&format!("count({sql})"));
-        let digits = format!("CAST(quotient(CAST({sum} AS HUGEINT) * 10000, {count}) AS VARCHAR)");
+        let digits = format!("quotient(CAST({sum} AS HUGEINT) * 10000, {count})");
         let (precision, scale) = ((precision + 4).min(38), scale + 4);
-        let sql = format!("TRY_CAST({digits} || 'e-{scale}' AS DECIMAL(38,{scale}))");
+        let sql = format!("TRY_CAST(pointed({digits}, {scale}) AS DECIMAL(38,{scale}))");
         Ok(Typed::new(sql, Kind::Decimal(precision, scale)))
     }
 
@@ -134,7 +134,9 @@ impl<'a> Call<'a> {
     /// Rule: ties go to the smallest value; rows that lack either are left out.
     fn at_extreme(&self, sql: &str, kind: Kind, order: &str) -> Found {
         let by = &self.args.get(1).ok_or("an extreme of what?")?.sql;
-        let first = format!("first({sql} ORDER BY {by} {order}, {sql} ASC)");
+        // DuckDB refuses to order by a constant.
+        let tie = format!("CASE WHEN {by} IS NOT NULL THEN {sql} END");
+        let first = format!("first({sql} ORDER BY {by} {order}, {tie} ASC)");
         Ok(Typed::new(self.filtered(&first, &format!("{sql} IS NOT NULL AND {by} IS NOT NULL")), kind))
     }
 

@@ -23,6 +23,8 @@ pub fn cast(value: Typed, to: &DataType) -> Found {
         (Kind::Text, Kind::Decimal(..) | Kind::Double) => {
             new(format!("(CASE WHEN NOT contains({sql}, '_') THEN TRY_CAST({sql} AS {name}) END)"))
         }
+        // DuckDB writes `.5` where no digit stands before the point.
+        (Kind::Decimal(..), Kind::Text) => new(format!("regexp_replace(CAST({sql} AS VARCHAR), '^(-?)\\.', '\\10.')")),
         (Kind::Float | Kind::Double | Kind::Interval, Kind::Text) => Err(format!("the text of a {from:?}")),
         (Kind::Date, Kind::Text) => new(format!("({})", date(&sql))),
         (Kind::Time, Kind::Text) => {

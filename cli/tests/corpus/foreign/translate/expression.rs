@@ -34,6 +34,14 @@ impl Typed {
         Self { aggregates: self.aggregates || args.iter().any(|arg| arg.aggregates), ..self }
     }
 
+    /// Rule: the DECIMALs of CASE, COALESCE and NULLIF have the scale of the finest, and 38 digits at most.
+    pub fn in_kind(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Decimal(precision, scale) => format!("TRY_CAST({} AS DECIMAL({precision},{scale}))", self.sql),
+            _ => self.sql.clone(),
+        }
+    }
+
     /// Beside a DECIMAL an integer literal has the digits that are written.
     fn digits(&self) -> &str {
         self.literal.as_ref().unwrap_or(&self.sql)
@@ -176,20 +184,21 @@ impl Scope {
         if let Some(operand) = operand {
             sql.push_str(&format!(" {}", self.expression(operand)?.sql));
         }
-        let (mut kind, mut parts) = (Kind::Null, Vec::new());
+        let (mut whens, mut results) = (Vec::new(), Vec::new());
         for when in conditions {
-            let (condition, result) = (self.expression(&when.condition)?, self.expression(&when.result)?);
-            sql.push_str(&format!(" WHEN {} THEN {}", condition.sql, result.sql));
-            kind = kind.with(result.kind);
-            parts.extend([condition, result]);
+            whens.push(self.expression(&when.condition)?);
+            results.push(self.expression(&when.result)?);
         }
-        if let Some(otherwise) = otherwise {
-            let otherwise = self.expression(otherwise)?;
-            sql.push_str(&format!(" ELSE {}", otherwise.sql));
-            kind = kind.with(otherwise.kind);
-            parts.push(otherwise);
+        results.extend(otherwise.map(|otherwise| self.expression(otherwise)).transpose()?);
+        let kind = results.iter().fold(Kind::Null, |kind, result| kind.with(result.kind));
+        for (when, result) in whens.iter().zip(&results) {
+            sql.push_str(&format!(" WHEN {} THEN {}", when.sql, result.in_kind(kind)));
         }
-        Ok(Typed::new(format!("({sql} END)"), kind).of(&parts.iter().collect::<Vec<_>>()))
+        if let Some(otherwise) = results.get(whens.len()) {
+            sql.push_str(&format!(" ELSE {}", otherwise.in_kind(kind)));
+        }
+        let parts: Vec<&Typed> = whens.iter().chain(&results).collect();
+        Ok(Typed::new(format!("({sql} END)"), kind).of(&parts))
     }
 
     /// Everything that is true, false or unknown and no operator.
@@ -313,10 +322,7 @@ fn of_decimals(left: &Typed, op: &Op, right: &Typed) -> Typed {
     let (l, r) = (left.digits(), right.digits());
     let at =
         |value: &str, digits: i32| format!("(unscaled({value}) * CAST('1{}' AS HUGEINT))", "0".repeat(digits as usize));
-    let of_digits = |digits: String| {
-        let text = format!("CAST({digits} AS VARCHAR) || 'e-{scale}'");
-        format!("CAST(CAST({text} AS DECIMAL(38,{scale})) AS DECIMAL({precision},{scale}))")
-    };
+    let of_digits = |digits: String| format!("CAST(pointed({digits}, {scale}) AS DECIMAL({precision},{scale}))");
     let sql = match op {
         Op::Divide => of_digits(format!("quotient({}, unscaled({r}))", at(l, scale + t - s))),
         // DuckDB has a remainder of DOUBLE here.

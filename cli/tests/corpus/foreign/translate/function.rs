@@ -75,15 +75,19 @@ fn of_numbers(name: &str, args: &[Typed]) -> Found {
     let refs: Vec<&Typed> = args.iter().collect();
     let tried = |duckdb: &str, kind| Ok(Typed::tried(format!("{duckdb}({})", sql.join(", ")), kind, &refs));
     match (name, args.len()) {
-        ("coalesce" | "ifnull" | "nvl", _) => Ok(Typed::new(format!("coalesce({})", sql.join(", ")), all)),
-        // Rule: its DECIMAL has the digits of both.
-        ("nullif", 2) => Ok(match (kind, all) {
-            (Kind::Decimal(..), Kind::Decimal(precision, scale)) => {
-                let sql = format!("nullif(CAST({} AS DECIMAL({precision},{scale})), {})", sql[0], sql[1]);
-                Typed::new(sql, all)
-            }
-            _ => Typed::new(format!("nullif({})", sql.join(", ")), kind),
-        }),
+        ("coalesce" | "ifnull" | "nvl", _) => {
+            let args: Vec<String> = args.iter().map(|arg| arg.in_kind(all)).collect();
+            Ok(Typed::new(format!("coalesce({})", args.join(", ")), all))
+        }
+        // Rule: its type is that of both; DuckDB's is that of the first.
+        ("nullif", 2) if kind == Kind::Int || matches!(all, Kind::Decimal(..)) => {
+            let (a, b) = (args[0].in_kind(all), args[1].in_kind(all));
+            Ok(Typed::new(
+                format!("(CASE WHEN FALSE THEN {b} WHEN {} = {} THEN NULL ELSE {a} END)", sql[0], sql[1]),
+                all,
+            ))
+        }
+        ("nullif", 2) => Ok(Typed::new(format!("nullif({})", sql.join(", ")), kind)),
         ("greatest" | "least", _) => tried(name, all),
         ("abs", 1) => tried(name, kind),
         // Beyond text, DuckDB rounds as we do: half away from zero.
