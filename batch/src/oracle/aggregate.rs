@@ -1,16 +1,22 @@
 //! How Polars computes each aggregate.
 
 use anabranch_shared::view::ViewPlan;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, i256};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use polars::frame::DataFrame;
-use polars::prelude::{DataType as PolarsType, Expr as PolarsExpr, NULL, SortMultipleOptions, col, lit, when};
+use polars::prelude::{
+    DataType as PolarsType, Expr as PolarsExpr, NULL, SortMultipleOptions, col, lit, ternary_expr, when,
+};
 
 use super::column::{exact, unrank};
+use super::own::{OwnAggregate, number_of};
 use super::{Exact, TOLERANCE, Value};
 use crate::recompute::column;
 use crate::{Error, Result};
+
+/// A DECIMAL has two halves of nineteen digits.
+const HALF: i128 = 10i128.pow(19);
 
 /// What to ask Polars for, and how to finish it.
 pub struct Recipe {
@@ -104,6 +110,17 @@ impl Recipe {
         std::iter::once(argument.alias(self.argument(0))).chain(more).chain(filter).collect()
     }
 
+    /// Those of its columns that Polars evaluates by itself.
+    pub fn own_inputs(&self, own: &OwnAggregate) -> Vec<PolarsExpr> {
+        let args = own.args.iter().enumerate().filter_map(|(i, arg)| Some((i, arg.as_ref().ok()?)));
+        let args = args.map(|(i, arg)| match self.kind {
+            Kind::Count => ternary_expr(arg.expr.clone().is_not_null(), lit(1i64), lit(0i64)).alias(self.argument(i)),
+            _ => number_of(arg).alias(self.argument(i)),
+        });
+        let filter = own.filter.iter().flatten().map(|filter| number_of(filter).alias(self.filter()));
+        args.chain(filter).collect()
+    }
+
     /// The column of doubles of which only the order matters.
     pub fn ranked(&self) -> Option<String> {
         matches!(self.kind, Kind::Extreme { doubles: true, .. }).then(|| self.argument(0))
@@ -113,11 +130,17 @@ impl Recipe {
     pub fn aggregates(&self) -> Vec<PolarsExpr> {
         let values = self.selected();
         let count = values.clone().count().alias(self.count());
-        let wide = || values.clone().cast(PolarsType::Int128).sum().alias(self.result());
+        let number = values.clone().cast(PolarsType::Int128);
+        let wide = || number.clone().sum().alias(self.result());
         match self.kind {
             // The argument is 1 where there is a value and 0 where there is none.
             Kind::Count => vec![wide()],
-            Kind::Sum | Kind::Avg | Kind::AvgOfDecimals { .. } => vec![wide(), count],
+            // Digits from the twentieth on are summed by themselves, because 128 bits hold no sum of DECIMAL(38)s.
+            Kind::Sum | Kind::Avg | Kind::AvgOfDecimals { .. } => {
+                let upper = number.clone() / lit(HALF);
+                let lower = number.clone() - upper.clone() * lit(HALF);
+                vec![upper.sum().alias(self.magnitude()), lower.sum().alias(self.result()), count]
+            }
             Kind::SumOfDoubles | Kind::AvgOfDoubles => {
                 let negative = values.clone().lt(lit(0.0));
                 let magnitude = when(negative).then(lit(0.0) - values.clone()).otherwise(values.clone());
@@ -135,13 +158,16 @@ impl Recipe {
         }
     }
 
-    /// The value that is first when ordered by these arguments; rows that lack any are left out.
+    /// The value that is first when ordered by these arguments. Rows that lack any come last, with NULL for a
+    /// value: what is sorted has as many rows as what it is sorted by, whatever is missing.
     fn chosen(&self, by: &[usize], descending: &[bool]) -> PolarsExpr {
         let present = by.iter().map(|i| col(self.argument(*i)).is_not_null());
         let counted = present.fold(self.selected().is_not_null(), |all, present| all.and(present));
-        let keys: Vec<PolarsExpr> = by.iter().map(|i| col(self.argument(*i)).filter(counted.clone())).collect();
-        let options = SortMultipleOptions::default().with_order_descending_multi(descending.iter().copied());
-        self.selected().filter(counted).sort_by(keys, options).first()
+        let value = when(counted.clone()).then(self.selected()).otherwise(lit(NULL));
+        let keys = std::iter::once(counted.not()).chain(by.iter().map(|i| col(self.argument(*i))));
+        let descending = std::iter::once(false).chain(descending.iter().copied());
+        let options = SortMultipleOptions::default().with_order_descending_multi(descending);
+        value.sort_by(keys.collect::<Vec<_>>(), options).first()
     }
 
     /// The finished values of all groups.
@@ -159,13 +185,11 @@ impl Recipe {
                 Ok(exact(found.column(&self.result())?)?.into_iter().map(Value::Exact).collect())
             }
             Kind::Sum | Kind::Avg | Kind::AvgOfDecimals { .. } => {
-                let totals = exact(found.column(&self.result())?)?;
+                let uppers = exact(found.column(&self.magnitude())?)?;
+                let lowers = exact(found.column(&self.result())?)?;
                 let counts = exact(found.column(&self.count())?)?;
-                totals
-                    .iter()
-                    .zip(&counts)
-                    .map(|(total, count)| self.finish_total(number(total), number(count)))
-                    .collect()
+                let totals = uppers.iter().zip(&lowers).map(|(upper, lower)| total(number(upper), number(lower)));
+                Ok(totals.zip(&counts).map(|(total, count)| self.finish_total(total, number(count))).collect())
             }
             Kind::Count => {
                 let counts = exact(found.column(&self.result())?)?;
@@ -181,15 +205,15 @@ impl Recipe {
         }
     }
 
-    fn finish_total(&self, total: i128, count: i128) -> Result<Value> {
+    fn finish_total(&self, total: i256, count: i128) -> Value {
         if count == 0 {
-            return Ok(Value::Exact(Exact::Null));
+            return Value::Exact(Exact::Null);
         }
-        Ok(match self.kind {
-            Kind::Avg => measured(total as f64 / count as f64),
-            Kind::AvgOfDecimals { digits } => Value::Exact(Exact::Number(mean(total, count, digits)?)),
-            _ => Value::Exact(Exact::Number(total)),
-        })
+        match self.kind {
+            Kind::Avg => measured(narrow(total) as f64 / count as f64),
+            Kind::AvgOfDecimals { digits } => Value::Exact(Exact::Number(mean(total, count, digits))),
+            _ => Value::Exact(Exact::Number(narrow(total))),
+        }
     }
 
     fn finish_doubles(&self, found: &DataFrame) -> Result<Vec<Value>> {
@@ -271,23 +295,39 @@ fn measured(value: f64) -> Value {
     Value::Double { value, magnitude: value.abs() }
 }
 
-fn mean(total: i128, count: i128, digits: u32) -> Result<i128> {
-    let scaled = 10i128.checked_pow(digits).and_then(|factor| total.checked_mul(factor));
-    let scaled = scaled.ok_or_else(|| Error::Inexpressible("the avg of a DECIMAL sum this large".to_owned()))?;
-    let (quotient, remainder) = (scaled / count, scaled % count);
-    let up = remainder.abs() >= count - remainder.abs();
-    Ok(if up { quotient + scaled.signum() } else { quotient })
+/// What the upper and the lower digits come to.
+fn total(upper: i128, lower: i128) -> i256 {
+    i256::from_i128(upper).wrapping_mul(i256::from_i128(HALF)).wrapping_add(i256::from_i128(lower))
+}
+
+/// The number itself, or one that is beyond every type.
+fn narrow(total: i256) -> i128 {
+    total.to_i128().unwrap_or(if total < i256::ZERO { i128::MIN } else { i128::MAX })
+}
+
+fn mean(total: i256, count: i128, digits: u32) -> i128 {
+    let scaled = total.wrapping_mul(i256::from_i128(10i128.pow(digits)));
+    let (quotient, remainder) = (scaled / i256::from_i128(count), scaled % i256::from_i128(count));
+    let remainder = narrow(remainder).abs();
+    let away = if scaled < i256::ZERO { i256::MINUS_ONE } else { i256::ONE };
+    narrow(if remainder >= count - remainder { quotient.wrapping_add(away) } else { quotient })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::mean;
+    use super::*;
 
     #[test]
     fn means_round_half_away_from_zero() {
         for (total, count, expected) in [(5, 2, 3), (-5, 2, -3), (4, 3, 1), (-4, 3, -1), (5, 3, 2), (0, 7, 0)] {
-            assert_eq!(mean(total, count, 0).unwrap(), expected, "{total} / {count}");
+            assert_eq!(mean(i256::from_i128(total), count, 0), expected, "{total} / {count}");
         }
-        assert!(mean(i128::MAX, 2, 4).is_err());
+    }
+
+    #[test]
+    fn totals_that_128_bits_do_not_hold_have_a_mean() {
+        let most = 10i128.pow(38) - 1;
+        let sum = total(3 * (most / HALF), 3 * (most % HALF));
+        assert_eq!((mean(sum, 3, 0), narrow(sum)), (most, i128::MAX));
     }
 }

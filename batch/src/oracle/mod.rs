@@ -1,15 +1,19 @@
 //! The oracle: a second engine that shares no aggregation code recomputes a view.
 //!
-//! DataFusion evaluates only what concerns one event: WHERE, keys, arguments, filters. Panes, groups
-//! and aggregates are Polars'. Everything is compared exactly but doubles that were summed: those
-//! within [`TOLERANCE`] of the sum of their magnitudes, which is what plain summation can promise.
+//! Panes, groups and aggregates are Polars'. So are WHERE, keys, arguments and filters, from the view's SQL
+//! text, where Polars has plain operators for them; what it has not is evaluated by the expressions that all
+//! roads share, and named ([`Oracle::shared`]). Everything is compared exactly but doubles that were summed:
+//! those within [`TOLERANCE`] of the sum of their magnitudes, which is what plain summation can promise.
 //!
 //! It holds the columns that a view needs, of all events, in memory. An aggregate or window for which it
-//! has no recipe is named and not compared.
+//! has no recipe is named and not compared. The SELECT list and HAVING, over finished values, are not its part.
 
 mod aggregate;
 mod column;
 mod compare;
+mod expression;
+mod kept;
+mod own;
 mod window;
 
 use std::collections::BTreeMap;
@@ -33,6 +37,8 @@ use crate::session::{Limits, session};
 use crate::{Error, Result};
 use aggregate::Recipe;
 use column::Columns;
+use expression::event_column;
+use own::{Own, number_of};
 use window::Slices;
 
 /// Largest relative difference of doubles that counts as equal.
@@ -52,6 +58,10 @@ pub struct Oracle {
     aggregates: Vec<usize>,
     /// What was not, in words.
     skipped: Vec<String>,
+    by_itself: Vec<String>,
+    shared: Vec<String>,
+    /// An event that WHERE keeps on one side alone.
+    kept_otherwise: Option<Difference>,
 }
 
 /// Keys, and the start of the pane or session in microseconds.
@@ -98,18 +108,35 @@ impl Oracle {
                 Err(error) => return Err(error),
             }
         }
-        let (slices, keys) = (Slices::of(plan)?, plan.keys.len());
-        let events = projected(plan, &recipes, events)?;
+        let (slices, keys, own) = (Slices::of(plan)?, plan.keys.len(), Own::of(plan));
         let ranked: Vec<String> = recipes.iter().filter_map(Recipe::ranked).collect();
-        let mut columns = Columns::new(events.schema().as_arrow(), &ranked)?;
-        let mut batches = events.execute_stream().await?;
-        while let Some(batch) = batches.try_next().await? {
-            columns.push(&batch)?;
-        }
+        let columns = loaded(projected(plan, &recipes, &own, events.clone())?, &ranked).await?;
+        let all = match &own.filter {
+            Some(Ok(filter)) => Some((filter.expr.clone(), loaded(kept::projected(&own, events)?, &[]).await?)),
+            _ => None,
+        };
         let aggregates = recipes.iter().map(Recipe::index).collect();
-        let computed = tokio::task::spawn_blocking(move || compute(columns, slices, keys, &recipes)).await;
-        let groups = computed.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        Ok(Self { groups, aggregates, skipped })
+        let (by_itself, shared) = (own.by_itself.clone(), own.shared.clone());
+        let computed = tokio::task::spawn_blocking(move || {
+            let events = columns.frame()?;
+            let kept_otherwise =
+                all.map(|(filter, all)| kept::difference(filter, all.frame()?, &events)).transpose()?;
+            let groups = compute(events, slices, keys, &recipes, &own)?;
+            Ok::<_, Error>((groups, kept_otherwise.flatten()))
+        });
+        let computed = computed.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let (groups, kept_otherwise) = computed?;
+        Ok(Self { groups, aggregates, skipped, by_itself, shared, kept_otherwise })
+    }
+
+    /// What of the view Polars evaluated for each event by its own expressions.
+    pub fn by_itself(&self) -> &[String] {
+        &self.by_itself
+    }
+
+    /// What it took from the expressions that all roads share, and why.
+    pub fn shared(&self) -> &[String] {
+        &self.shared
     }
 
     /// The view's aggregates that it could not compute and does not compare.
@@ -126,30 +153,57 @@ impl Oracle {
         self.groups.is_empty()
     }
 
-    /// The first group, by key and pane, in which `groups` finishes to something else, or that only
+    /// An event that WHERE keeps on one side alone; else the first group, by key and pane, in which `groups` finishes to something else, or that only
     /// one side has.
     pub fn compare(&self, plan: &ViewPlan, groups: &Groups) -> Result<Option<Difference>> {
-        compare::compare(plan, self, groups)
+        match &self.kept_otherwise {
+            Some(difference) => Ok(Some(difference.clone())),
+            None => compare::compare(plan, self, groups),
+        }
     }
 }
 
-/// What the second engine gets to see of each event: `time`, `k0`, `k1`, ..., its place in the log
-/// where a count trigger asks for it, then the recipes' columns.
-fn projected(plan: &ViewPlan, recipes: &[Recipe], events: DataFrame) -> Result<DataFrame> {
-    let time = plan.definition.source.event_time.as_str();
-    let place: &[(&str, &str)] =
-        if plan.trigger.is_some() { &[(PARTITION, LOG_PARTITION), (OFFSET, LOG_OFFSET)] } else { &[] };
-    let carried: Vec<&str> = std::iter::once(time).chain(place.iter().map(|(column, _)| *column)).collect();
+/// What the second engine gets to see of each event: `time`, `k0`, `k1`, ..., its place in the log, the recipes'
+/// columns, and the event's own columns that Polars' expressions read.
+fn projected(plan: &ViewPlan, recipes: &[Recipe], own: &Own, events: DataFrame) -> Result<DataFrame> {
+    let (time, own_columns) = (plan.definition.source.event_time.as_str(), own.columns());
+    let mut carried = vec![time, PARTITION, OFFSET];
+    carried.extend(own_columns.iter().map(String::as_str).filter(|name| *name != time));
     let events = evaluated(plan, events, &carried)?;
     let mut columns = vec![cast(column(time), DataType::Int64).alias(TIME)];
     columns.extend((0..plan.keys.len()).map(|i| column(&key_column(i)).alias(key_name(i))));
-    columns.extend(place.iter().map(|(name, alias)| cast(column(name), DataType::Int64).alias(*alias)));
+    columns.extend(place());
     columns.extend(recipes.iter().flat_map(|recipe| recipe.inputs(plan)));
+    columns.extend(own_columns.iter().map(|name| column(name).alias(event_column(name))));
     Ok(events.select(columns)?)
 }
 
-fn compute(columns: Columns, slices: Slices, keys: usize, recipes: &[Recipe]) -> Result<BTreeMap<Group, Vec<Value>>> {
-    let events = columns.frame()?;
+/// Where an event lies in the log.
+fn place() -> [datafusion::logical_expr::Expr; 2] {
+    [(PARTITION, LOG_PARTITION), (OFFSET, LOG_OFFSET)]
+        .map(|(name, alias)| cast(column(name), DataType::Int64).alias(alias))
+}
+
+async fn loaded(events: DataFrame, ranked: &[String]) -> Result<Columns> {
+    let mut columns = Columns::new(events.schema().as_arrow(), ranked)?;
+    let mut batches = events.execute_stream().await?;
+    while let Some(batch) = batches.try_next().await? {
+        columns.push(&batch)?;
+    }
+    Ok(columns)
+}
+
+fn compute(
+    events: polars::frame::DataFrame,
+    slices: Slices,
+    keys: usize,
+    recipes: &[Recipe],
+    own: &Own,
+) -> Result<BTreeMap<Group, Vec<Value>>> {
+    let of_keys =
+        own.keys.iter().enumerate().filter_map(|(i, key)| Some(number_of(key.as_ref().ok()?).alias(key_name(i))));
+    let of_aggregates = recipes.iter().flat_map(|recipe| recipe.own_inputs(&own.aggregates[recipe.index()]));
+    let events = events.lazy().with_columns(of_keys.chain(of_aggregates).collect::<Vec<_>>()).collect()?;
     let mut groups = vec![PANE.to_owned()];
     groups.extend((0..keys).map(key_name));
     let by: Vec<_> = groups.iter().map(col).collect();

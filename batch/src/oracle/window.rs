@@ -66,7 +66,8 @@ impl Slices {
     }
 }
 
-fn numbers(events: &DataFrame, column: &str) -> Result<Vec<i64>> {
+/// A column of numbers that no event lacks.
+pub fn numbers(events: &DataFrame, column: &str) -> Result<Vec<i64>> {
     let number = |value: &Exact| match value {
         Exact::Number(number) => Ok(*number as i64),
         _ => Err(Error::Inexpressible(format!("an event without a {column}"))),

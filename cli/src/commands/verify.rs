@@ -32,10 +32,24 @@ pub struct Verified {
     pub cut: BTreeMap<Partition, anabranch_shared::position::Offset>,
     /// The roads whose states were compared, the first one being the reference.
     pub roads: Vec<&'static str>,
+    /// What Polars evaluated for each event by its own expressions, from the view's text.
+    pub by_polars: Vec<String>,
+    /// What it took from the expressions that all roads share, and why.
+    pub by_shared_expressions: Vec<String>,
     /// Roads that could not be walked now, and why; and what the oracle has no recipe for.
     pub not_compared: Vec<String>,
     /// The first difference; none is what everybody wants to see.
     pub difference: Option<String>,
+}
+
+impl Verified {
+    /// What Polars evaluated by itself, in words.
+    fn polars(&self) -> String {
+        let list = |parts: &[String], by: &str| (!parts.is_empty()).then(|| format!("{} by {by}", parts.join(", ")));
+        let own = list(&self.by_polars, "Polars");
+        let shared = list(&self.by_shared_expressions, "the shared expressions");
+        own.into_iter().chain(shared).collect::<Vec<_>>().join("; ")
+    }
 }
 
 pub async fn run(global: &Global, view: Option<&str>, output: Output) -> anyhow::Result<()> {
@@ -48,10 +62,10 @@ pub async fn run(global: &Global, view: Option<&str>, output: Output) -> anyhow:
     let rows: Vec<serde_json::Value> = verified
         .iter()
         .map(
-            |v| json!({ "view": v.view, "groups": v.groups, "roads": v.roads.join(" = "), "difference": v.difference }),
+            |v| json!({ "view": v.view, "groups": v.groups, "roads": v.roads.join(" = "), "polars": v.polars(), "difference": v.difference }),
         )
         .collect();
-    let columns = ["view", "groups", "roads", "difference"].map(str::to_owned);
+    let columns = ["view", "groups", "roads", "polars", "difference"].map(str::to_owned);
     output.print(&json!({ "verified": verified }), || table(&columns, &rows))?;
     match verified.iter().find_map(|verified| verified.difference.as_ref()) {
         Some(difference) => bail!("the roads differ: {difference}"),
@@ -90,8 +104,11 @@ async fn verify(parts: &Parts, view: &str, plan: &Arc<ViewPlan>) -> anyhow::Resu
     }
     let mut difference = first_difference(plan, &roads)?;
     let mut names: Vec<&'static str> = roads.iter().map(|(name, _)| *name).collect();
+    let (mut by_polars, mut by_shared_expressions) = (Vec::new(), Vec::new());
     match Oracle::of_archive(plan, &snapshot, &Limits::default()).await {
         Ok(oracle) => {
+            by_polars = oracle.by_itself().to_vec();
+            by_shared_expressions = oracle.shared().to_vec();
             not_compared.extend(oracle.skipped().iter().map(|what| format!("Polars: {what}")));
             names.push("Polars");
             if difference.is_none() {
@@ -103,7 +120,16 @@ async fn verify(parts: &Parts, view: &str, plan: &Arc<ViewPlan>) -> anyhow::Resu
         Err(error) => return Err(error.into()),
     }
     let cut = snapshot.cut().offsets();
-    Ok(Verified { view: view.to_owned(), groups: roads[0].1.len(), cut, roads: names, not_compared, difference })
+    Ok(Verified {
+        view: view.to_owned(),
+        groups: roads[0].1.len(),
+        cut,
+        roads: names,
+        by_polars,
+        by_shared_expressions,
+        not_compared,
+        difference,
+    })
 }
 
 async fn full(plan: &Arc<ViewPlan>, snapshot: &ArchiveSnapshot) -> anyhow::Result<Vec<StateRow>> {

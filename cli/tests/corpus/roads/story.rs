@@ -1,4 +1,4 @@
-//! Reading the files of the corpus.
+//! A source with its events, and views over them: a file of the corpus, or one that was generated.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,13 +9,15 @@ use anabranch_shared::log::Chunk;
 use anabranch_shared::position::{CutPoint, Offset, Partition};
 use anabranch_shared::project::{Project, ProjectError, Reference, Source};
 use anabranch_shared::reference::ReferenceTable;
-use anabranch_shared::view::ViewPlan;
+use anabranch_shared::view::{ViewPlan, input_schema};
 use anabranch_stores::reference::csv_table;
+use arrow::array::RecordBatch;
 
 /// Ingestion time of events that do not state one: 2026-01-01.
-const INGESTED_MS: i64 = 1_767_225_600_000;
+pub const INGESTED_MS: i64 = 1_767_225_600_000;
 
 /// A source, references, the source's events and views over them.
+#[derive(Clone)]
 pub struct Story {
     pub name: String,
     pub source: Source,
@@ -26,12 +28,14 @@ pub struct Story {
     pub cases: Vec<Case>,
 }
 
+#[derive(Clone)]
 pub struct Case {
     pub name: String,
-    sql: String,
+    pub sql: String,
     pub expected: Expected,
 }
 
+#[derive(Clone)]
 pub enum Expected {
     /// Cells joined by `|`, in the order of key and window.
     Rows(Vec<String>),
@@ -79,6 +83,28 @@ impl Story {
         }
         let partitions = partitions(source.partitions, &events);
         Self { name, source, references, partitions, cases }
+    }
+
+    /// Generated events of a source as in a file of the corpus.
+    pub fn generated(source_name: &str, toml: &str, partitions: Vec<Vec<(i64, String)>>) -> Self {
+        let source = source("generated", source_name, toml);
+        Self { name: "generated".to_owned(), source, references: Vec::new(), partitions, cases: Vec::new() }
+    }
+
+    /// The events that count, in the order of partition and offset.
+    pub fn applied(&self) -> anyhow::Result<Vec<RecordBatch>> {
+        let mut batches = vec![RecordBatch::new_empty(input_schema(&self.source))];
+        for (partition, end) in (0..).zip(self.end()) {
+            let (judged, _) = self.judged(partition, CutPoint::default(), end, || u64::MAX / 2)?;
+            batches.extend(judged.iter().map(JudgedEvents::applied).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(batches)
+    }
+
+    /// The rows of each reference by its name; those of one that is refused are left out.
+    pub fn reference_rows(&self) -> anyhow::Result<Vec<(String, RecordBatch)>> {
+        let Ok(tables) = self.tables() else { return Ok(Vec::new()) };
+        Ok(tables.into_iter().map(|(name, table)| (name, table.rows().clone())).collect())
     }
 
     pub fn plan(&self, case: &Case) -> Result<ViewPlan, ProjectError> {

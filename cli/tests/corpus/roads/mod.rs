@@ -1,4 +1,8 @@
-//! The roads, each to the encoded states of all groups.
+//! The roads to a view: full batch, incremental batch, the streaming fold, the Lambda merge and replay,
+//! each to the encoded states of all groups.
+
+mod log;
+mod story;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -11,38 +15,73 @@ use anabranch_shared::fold::Fold;
 use anabranch_shared::merge::Merge;
 use anabranch_shared::position::{Cut, CutPoint, Offset, Pane, Partition};
 use anabranch_shared::realtime::StateRow;
-use anabranch_shared::view::ViewPlan;
+use anabranch_shared::view::{FinishedRows, ViewPlan};
 use anyhow::{Context, ensure};
 use arrow::array::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::DataFrame;
 
-use crate::case::{Expected, Story};
-use crate::log::{StoryArchive, StoryLog};
+use log::{StoryArchive, StoryLog};
+pub use story::{Case, Expected, INGESTED_MS, Story};
 
 /// All groups with their encoded states, sorted by key and pane.
-type Rows = Vec<StateRow>;
+pub type Rows = Vec<StateRow>;
 
-/// Runs all roads and compares bytes and rows.
-pub async fn check(story: &Story, plan: Arc<ViewPlan>, expected: &Expected) -> anyhow::Result<()> {
-    let roads = Roads { story, plan };
+/// Which chunks and cuts to try.
+pub struct Walk {
+    /// Sizes of chunks, all of one size.
+    pub chunks: Vec<u64>,
+    /// Largest size of chunks of random sizes, and the seeds that they come from.
+    pub random_chunks: (u64, Vec<u64>),
+    /// Offsets up to which events are archived.
+    pub cuts: Vec<u64>,
+}
+
+impl Walk {
+    /// Chunks of many sizes, and a cut at every tenth offset.
+    pub fn thorough(story: &Story) -> Self {
+        let longest = story.end().into_iter().max().unwrap_or(0);
+        let cuts = (0..=longest + 9).step_by(10).collect();
+        Self { chunks: vec![1, 7, 1000], random_chunks: (9, vec![1, 2, 3]), cuts }
+    }
+
+    /// Full batch and nothing to compare it with.
+    pub fn batch_alone() -> Self {
+        Self { chunks: vec![], random_chunks: (1, vec![]), cuts: vec![] }
+    }
+
+    /// How often each event is evaluated.
+    pub fn roads(&self) -> usize {
+        1 + self.chunks.len() + self.random_chunks.1.len() + 3 * self.cuts.len()
+    }
+}
+
+/// Walks all roads; their states, which are the same bytes.
+pub async fn agree(story: &Story, plan: &Arc<ViewPlan>, walk: &Walk) -> anyhow::Result<Rows> {
+    let roads = Roads { story, plan: plan.clone() };
     let end = story.end();
     let (whole, _) = roads.judged(&vec![CutPoint::default(); end.len()], &end, || u64::MAX / 2)?;
-    let batch = roads.batch(&whole).await.context("batch")?;
-    let reference = roads.states_of(&batch)?;
-    for (name, size) in [("1", 1), ("7", 7), ("1000", 1000)] {
-        ensure!(roads.fold(|| size, 1)? == reference, "folding in chunks of {name} gives other bytes");
+    let reference = roads.states_of(&roads.batch(&whole).await.context("batch")?)?;
+    for size in &walk.chunks {
+        let folded = roads.fold(|| *size, 1).with_context(|| format!("folding in chunks of {size}"))?;
+        ensure!(folded == reference, "folding in chunks of {size} gives other bytes");
     }
-    for seed in 1..4u64 {
-        let mut random = Random(seed);
-        let sizes = || random.below(9) + 1;
-        ensure!(roads.fold(sizes, seed)? == reference, "folding in random chunks gives other bytes (seed {seed})");
+    let (largest, seeds) = &walk.random_chunks;
+    for seed in seeds {
+        let mut random = Random(*seed);
+        let folded = roads.fold(|| random.below(*largest) + 1, *seed)?;
+        ensure!(folded == reference, "folding in random chunks gives other bytes (seed {seed})");
     }
-    let longest = end.iter().copied().max().unwrap_or(0);
-    for cut in (0..=longest + 9).step_by(10) {
-        roads.at_cut(cut, &reference).await.with_context(|| format!("at the cut {cut}"))?;
+    for cut in &walk.cuts {
+        roads.at_cut(*cut, &reference).await.with_context(|| format!("at the cut {cut}"))?;
     }
-    roads.finished(&reference, expected)
+    Ok(reference)
+}
+
+/// The rows of an answer.
+pub fn finished(plan: &Arc<ViewPlan>, states: &Rows) -> anyhow::Result<FinishedRows> {
+    let mut merge = Merge::new(plan.clone());
+    merge.add_rows(states)?;
+    Ok(merge.finish()?)
 }
 
 struct Roads<'a> {
@@ -146,30 +185,6 @@ impl Roads<'_> {
         let end = (0..).map(Partition).zip(whole.into_iter().map(Offset)).collect();
         Ok(anabranch_speed::replay(self.plan.clone(), &history, &log, &end).await?.rows)
     }
-
-    fn finished(&self, reference: &Rows, expected: &Expected) -> anyhow::Result<()> {
-        let mut merge = Merge::new(self.plan.clone());
-        merge.add_rows(reference)?;
-        let merged = merge.finish()?;
-        match expected {
-            Expected::Rows(expected) => {
-                let found = text(&merged.rows)?;
-                ensure!(
-                    found == *expected,
-                    "the rows are\n{}\nbut should be\n{}",
-                    found.join("\n"),
-                    expected.join("\n")
-                );
-                ensure!(merged.overflows.is_empty(), "a value is beyond its type: {:?}", merged.overflows);
-            }
-            Expected::Overflows(words) => {
-                let named = merged.overflows.iter().any(|overflow| overflow.cause.contains(words));
-                ensure!(named, "overflows otherwise: {:?}", merged.overflows);
-            }
-            Expected::Refused(_) => anyhow::bail!("is not refused"),
-        }
-        Ok(())
-    }
 }
 
 /// One slot of the real-time view.
@@ -184,19 +199,12 @@ fn commit(fold: &mut Fold, store: &mut Store, chunk: &JudgedEvents) -> anyhow::R
     Ok(())
 }
 
-fn text(rows: &RecordBatch) -> anyhow::Result<Vec<String>> {
-    let options = FormatOptions::default().with_null("NULL");
-    let columns = rows.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options));
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    let row = |row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|");
-    Ok((0..rows.num_rows()).map(row).collect())
-}
-
 /// SplitMix64 (Steele, Lea and Flood, 2014): the same turns in every run.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    /// A number below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
