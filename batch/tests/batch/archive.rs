@@ -275,3 +275,36 @@ async fn any_column_name_will_do() {
     let rows = in_order(&archive.snapshot(), 0).await;
     assert_eq!(texts(&rows, &source.columns[0].name), [Some("a".to_owned())]);
 }
+
+/// A topic that was deleted and made anew, and has come further than the archive by the time it is looked at.
+#[tokio::test]
+async fn a_topic_made_anew_is_refused_although_it_is_longer_than_the_archive() {
+    let (world, anew) = (World::with_events(0..50).await, World::new().await);
+    world.archive().await;
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    anew.append(0..80).await;
+    let refused = archive_to_end(&anew.log, &anew.source, world.root(), 100).await.unwrap_err();
+    let text = refused.to_string();
+    assert!(text.contains("is not the one that was read before") && text.contains("under a new name"), "{text}");
+    assert!(!refused.is_transient());
+    let archive = Archive::open(world.root(), &world.source).await.unwrap().unwrap();
+    assert_eq!(archive.cut().offsets().values().map(|next| next.0).sum::<u64>(), 50, "nothing was joined to it");
+    world.append(50..60).await;
+    world.archive().await;
+}
+
+#[tokio::test]
+async fn what_became_of_the_archived_events_is_counted_from_the_beginning() {
+    let world = World::new().await;
+    let event = |second: u32| format!(r#"{{"k":"a","ts":"2026-01-01T00:{:02}:{:02}Z"}}"#, second / 60, second % 60);
+    let events = [event(0), event(3000), event(1), "no event".to_owned(), event(2), event(2999)];
+    world.append_payloads(events.into_iter().map(|payload| (1, payload))).await;
+    world.archive().await;
+    let snapshot = world.snapshot().await;
+    let found = snapshot.partition_outcomes().await.unwrap();
+    let [(partition, of)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((*partition, of.first_lost), (Partition(1), Some((Offset(2), "late"))));
+    let outcomes = of.outcomes;
+    assert_eq!((outcomes.applied, outcomes.late, outcomes.far_future, outcomes.rejected), (3, 2, 0, 1));
+    assert_eq!(snapshot.furthest(Partition(1)).await.unwrap().map(|(offset, _)| offset), Some(Offset(1)));
+}
