@@ -31,6 +31,9 @@ pub fn typed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::InList(list) => in_list(list, schema),
         Expr::Case(call) => case(call, schema),
+        Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "nullif" && args.len() == 2 => {
+            nullif(args, schema)
+        }
         Expr::ScalarFunction(ScalarFunction { func, args }) => {
             let args = with_doubles(args, schema)?;
             Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
@@ -106,6 +109,15 @@ fn case(Case { expr, when_then_expr, else_expr }: Case, schema: &DFSchema) -> Re
     let otherwise = if otherwise { values.pop().map(Box::new) } else { None };
     let branches = conditions.into_iter().map(Box::new).zip(values.into_iter().map(Box::new)).collect();
     Ok(Transformed::yes(Expr::Case(Case::new(None, branches, otherwise))))
+}
+
+/// `NULLIF(a, b)` compares as `a = b` does; DataFusion's function does not know that 0.0 is -0.0.
+fn nullif(args: Vec<Expr>, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let [value, other] = <[Expr; 2]>::try_from(args).map_err(|_| plan_datafusion_err!("NULLIF takes two arguments"))?;
+    let (value, other) = pair(value, other, schema)?;
+    let none = lit(ScalarValue::try_from(&value.get_type(schema)?)?);
+    let branches = vec![(Box::new(value.clone().eq(other)), Box::new(none))];
+    Ok(Transformed::yes(Expr::Case(Case::new(None, branches, Some(Box::new(value))))))
 }
 
 /// Two things that are compared, a text literal as a value of the other's type.

@@ -165,7 +165,7 @@ impl Text<'_> {
             }
             DataFusionError::SchemaError(unknown, _) => {
                 let SchemaError::FieldNotFound { field, .. } = unknown.as_ref() else {
-                    return self.error(Span::empty(), error.strip_backtrace(), PLANNING_HELP);
+                    return self.planning_message(&error.strip_backtrace());
                 };
                 self.error(self.word(&field.name), format!("unknown column '{}'", field.name), PLANNING_HELP)
             }
@@ -178,6 +178,13 @@ impl Text<'_> {
     /// An error of which DataFusion keeps nothing but the text: what it is about stands in quotes.
     fn planning_message(&self, message: &str) -> ProjectError {
         let message = message.trim_start_matches("Error during planning: ").trim_start_matches("Execution error: ");
+        if let Some(name) = duplicate_name(message) {
+            let cause = format!(
+                "two expressions are both called {name} while the view is planned: they differ by a CAST alone"
+            );
+            let help = "write the CAST around the aggregate, or make another view of one of the two";
+            return self.error(self.word("CAST"), cause, help);
+        }
         let function = quoted_after(message, "unction '").or_else(|| quoted_after(message, "a call to '"));
         let Some(function) = function else {
             let is_where = message.contains("WHERE") || message.contains("filter");
@@ -196,6 +203,14 @@ impl Text<'_> {
         let help = usage.map_or_else(|| PLANNING_HELP.to_owned(), |usage| format!("write {usage}"));
         self.error(span, about_arguments(function, message), help)
     }
+}
+
+/// The name that DataFusion gives to two expressions: it leaves out their casts.
+fn duplicate_name(message: &str) -> Option<&str> {
+    let (_, rest) = message
+        .split_once("duplicate unqualified field name ")
+        .or_else(|| message.split_once("duplicate qualified field name "))?;
+    Some(rest.trim_matches('"'))
 }
 
 /// What DataFusion says of a function's arguments, without its lists of signatures.
@@ -430,7 +445,14 @@ impl Planned<'_> {
     fn groups(&self, groups: &[Expr], schema: &Arc<Schema>) -> Result<GroupBy, ProjectError> {
         let schema = DFSchema::try_from(schema.clone()).map_err(|error| self.text.planning(&error))?;
         let (mut window, mut end, mut keys) = (None, 0, Vec::new());
-        for (position, group) in groups.iter().enumerate() {
+        // What GROUP BY names twice is one column of the aggregation.
+        let mut distinct: Vec<&Expr> = Vec::new();
+        groups.iter().for_each(|group| {
+            if !distinct.contains(&group) {
+                distinct.push(group)
+            }
+        });
+        for (position, group) in distinct.into_iter().enumerate() {
             let expr = unqualified(strip_alias(group.clone()));
             self.check_deterministic(&expr)?;
             match &expr {
