@@ -146,3 +146,17 @@ fn refused(what: &str, number: usize, cause: &str) -> Failure {
     let help = "nothing was appended; correct it and send the whole body again";
     Failure::bad(format!("{what} {number} is not one JSON object: {cause}"), help)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_two_equal_names_is_kept_as_for_columns() {
+        let FirstOfEach(fields) = serde_json::from_str(r#"{"a":1,"b":2,"\u0061":3,"b":null}"#).unwrap();
+        assert_eq!(Value::Object(fields), serde_json::json!({"a": 1, "b": 2}));
+        for text in ["[]", "1", r#"{"a":1,"a":}"#, r#"{"a":"\ud83d"}"#] {
+            assert!(serde_json::from_str::<FirstOfEach>(text).is_err(), "{text}");
+        }
+    }
+}
