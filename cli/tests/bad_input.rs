@@ -89,3 +89,33 @@ fn missing_parts_are_one_clear_line() {
     let evicting = Redis::start_with(&[("maxmemory-policy", "allkeys-lru")]).unwrap();
     fails(&["speed", "--project", folder, "--redis", &evicting.url()], &["allkeys-lru", "noeviction"]);
 }
+
+#[test]
+fn ingest_tells_of_columns_without_values_and_of_rows_that_are_rejected() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), PROJECT, &[("spend", VIEW)]);
+    let folder = dir.path().to_str().unwrap();
+    let ingest = |name: &str, text: &str| {
+        let file = dir.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        output(&["ingest", "orders", file.to_str().unwrap(), "--project", folder])
+    };
+    let event = |field: &str| format!("{{\"uid\":\"a\",\"ts\":\"2026-01-01T00:00:00Z\"{field}}}\n");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+
+    let refused = ingest("case.ndjson", &event(",\"AMOUNT\":5"));
+    let error = text(refused.stderr);
+    assert!(!refused.status.success() && error.contains("'AMOUNT'") && error.contains("'amount'"), "{error}");
+
+    let absent = ingest("absent.ndjson", &event(",\"total\":5"));
+    let warning = text(absent.stderr);
+    assert!(absent.status.success() && warning.contains("NULL in every event"), "{warning}");
+    assert_eq!(warning.matches("WARN").count(), 1, "{warning}");
+
+    let rows = format!("{}{}", event(",\"amount\":5").repeat(1500), event(",\"amount\":\"five\"").repeat(3));
+    let rejected = ingest("late.ndjson", &rows);
+    let report = text(rejected.stdout);
+    assert!(report.starts_with("1503 rows into 'orders'"), "{report}");
+    let reason = "the source rejects 3 of them, first late.ndjson row 1501: column 'amount': 'five' is not";
+    assert!(report.contains(reason), "{report}");
+}

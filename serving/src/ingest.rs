@@ -1,12 +1,14 @@
 //! Events that arrive by HTTP, on their way into the log.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anabranch_shared::log::NewEvent;
 use anabranch_shared::partitioner::{key_bytes, partition_of};
 use anabranch_shared::position::{Offset, Partition};
 use anabranch_shared::project::Source;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -70,7 +72,7 @@ struct Event {
 impl Event {
     fn parse(source: &Source, text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let event: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let FirstOfEach(event) = serde_json::from_str(text).map_err(|error| error.to_string())?;
         Ok(Self { key: key_bytes(source, &event), payload: text.as_bytes().to_vec() })
     }
 
@@ -83,6 +85,30 @@ impl Event {
             partition_of(&key, partitions)
         };
         NewEvent { partition, key, payload, origin: None }
+    }
+}
+
+/// The fields of an object, the first of each name: the one that counts as the column's value, too.
+struct FirstOfEach(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for FirstOfEach {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FirstOfEach(Map::new()))
+    }
+}
+
+impl<'de> Visitor<'de> for FirstOfEach {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<Self, A::Error> {
+        while let Some((name, value)) = fields.next_entry::<String, Value>()? {
+            self.0.entry(name).or_insert(value);
+        }
+        Ok(self)
     }
 }
 
@@ -119,4 +145,18 @@ fn elements(source: &Source, text: &str) -> Result<Vec<Event>, Failure> {
 fn refused(what: &str, number: usize, cause: &str) -> Failure {
     let help = "nothing was appended; correct it and send the whole body again";
     Failure::bad(format!("{what} {number} is not one JSON object: {cause}"), help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_two_equal_names_is_kept_as_for_columns() {
+        let FirstOfEach(fields) = serde_json::from_str(r#"{"a":1,"b":2,"\u0061":3,"b":null}"#).unwrap();
+        assert_eq!(Value::Object(fields), serde_json::json!({"a": 1, "b": 2}));
+        for text in ["[]", "1", r#"{"a":1,"a":}"#, r#"{"a":"\ud83d"}"#] {
+            assert!(serde_json::from_str::<FirstOfEach>(text).is_err(), "{text}");
+        }
+    }
 }

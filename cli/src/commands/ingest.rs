@@ -18,12 +18,12 @@ pub async fn run(global: &Global, args: IngestArgs, output: Output) -> anyhow::R
     let report = ingest(parts.log.as_ref(), &source, &args.files, &options).await?;
     output.print(&report, || {
         let rate = report.rows as f64 / report.seconds.max(1e-9);
-        let malformed = match report.malformed {
-            0 => String::new(),
-            n => format!("; {n} of them are not JSON objects and will be rejected"),
+        let rejected = match &report.first_rejected {
+            None => String::new(),
+            Some(first) => format!("; the source rejects {} of them, first {first}", report.rejected),
         };
         format!(
-            "{} rows into '{}' in {:.1} s ({rate:.0} rows/s), {} already there{malformed}",
+            "{} rows into '{}' in {:.1} s ({rate:.0} rows/s), {} already there{rejected}",
             report.rows, source.topic, report.seconds, report.skipped
         )
     })

@@ -7,6 +7,7 @@ use anabranch_shared::position::{Offset, Partition};
 use anyhow::ensure;
 
 use super::IngestReport;
+use super::input::Input;
 use super::progress::Progress;
 use super::row::Row;
 
@@ -15,6 +16,8 @@ pub struct Appender<'a> {
     log: &'a dyn Log,
     topic: &'a str,
     partitions: u32,
+    /// The file's name, and what the log knows its rows by.
+    file: String,
     input: String,
     /// Highest row that each partition already holds.
     held: BTreeMap<Partition, u64>,
@@ -22,8 +25,9 @@ pub struct Appender<'a> {
 }
 
 impl<'a> Appender<'a> {
-    pub fn new(log: &'a dyn Log, topic: &'a str, partitions: u32, input: String, progress: &'a Progress) -> Self {
-        Self { log, topic, partitions, input, held: BTreeMap::new(), progress }
+    pub fn new(log: &'a dyn Log, topic: &'a str, partitions: u32, input: &Input, progress: &'a Progress) -> Self {
+        let (file, input) = (input.name.clone(), input.identity());
+        Self { log, topic, partitions, file, input, held: BTreeMap::new(), progress }
     }
 
     /// Leaves out from now on what the log already holds.
@@ -40,26 +44,24 @@ impl<'a> Appender<'a> {
         Ok(())
     }
 
-    /// Appends the rows that are not there yet and adds them to the report.
+    /// Appends the rows that are not there yet and adds them to the report once they are.
     pub async fn append(&mut self, rows: Vec<Row>, report: &mut IngestReport) -> Result<(), LogError> {
-        let taken = rows.len() as u64;
-        let mut events = Vec::with_capacity(rows.len());
+        let (taken, mut events, mut counted) = (rows.len() as u64, Vec::with_capacity(rows.len()), report.clone());
         for row in rows {
             let partition = self.partition(&row);
             if self.held.get(&partition).is_some_and(|highest| row.number <= *highest) {
-                report.skipped += 1;
+                counted.skipped += 1;
                 continue;
             }
-            report.rows += 1;
-            report.bytes += row.payload.len() as u64;
-            report.malformed += u64::from(row.malformed);
+            counted.count(&self.file, &row);
             events.push(self.event(partition, row));
         }
         if !events.is_empty() {
             for (partition, offset) in self.log.append(self.topic, events).await? {
-                report.partitions.insert(partition, Offset(offset.0 + 1));
+                counted.partitions.insert(partition, Offset(offset.0 + 1));
             }
         }
+        *report = counted;
         self.progress.advance(taken);
         Ok(())
     }

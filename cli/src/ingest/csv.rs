@@ -16,7 +16,8 @@ type Records = Reader<Quotes<Box<dyn Read>>>;
 /// How many rows the file has, or the place where it is malformed.
 pub fn check(source: &Source, input: &Input) -> anyhow::Result<u64> {
     let mut records = open(input)?;
-    header(source, input, &mut records)?;
+    let names = header(source, input, &mut records)?;
+    names::warn_of_absent(source, &input.name, &names.iter().collect::<Vec<&str>>());
     let (mut record, mut rows) = (StringRecord::new(), 0);
     while records.read_record(&mut record).map_err(|error| malformed(input, error))? {
         rows += 1;
@@ -30,7 +31,8 @@ pub fn rows<'a>(
     input: &Input,
 ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Row>> + use<'a>> {
     let mut records = open(input)?;
-    let columns = header(source, input, &mut records)?;
+    let columns: Vec<Column> =
+        header(source, input, &mut records)?.iter().map(|name| Column::new(source, name)).collect();
     let input = input.clone();
     Ok(records.into_records().zip(0..).map(move |(record, number)| {
         let record = record.map_err(|error| malformed(&input, error))?;
@@ -57,11 +59,12 @@ enum Written {
     Text,
 }
 
-fn header(source: &Source, input: &Input, records: &mut Records) -> anyhow::Result<Vec<Column>> {
+/// The names of the columns, checked.
+fn header(source: &Source, input: &Input, records: &mut Records) -> anyhow::Result<StringRecord> {
     let names = records.headers().map_err(|error| malformed(input, error))?;
     ensure!(!names.is_empty(), "{} is empty; its first line must name the columns", input.name);
     names::check(source, &format!("{}:1", input.name), &names.iter().collect::<Vec<&str>>())?;
-    Ok(names.iter().map(|name| Column::new(source, name)).collect())
+    Ok(names.clone())
 }
 
 impl Column {

@@ -71,7 +71,7 @@ impl Input {
     pub fn check(&self, source: &Source) -> anyhow::Result<u64> {
         match self.format {
             Format::Csv => csv::check(source, self),
-            Format::Ndjson => ndjson::check(self),
+            Format::Ndjson => ndjson::check(source, self),
             Format::Parquet => parquet::check(source, self),
         }
     }

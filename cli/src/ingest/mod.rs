@@ -30,16 +30,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anabranch_shared::event::Decoder;
-use anabranch_shared::log::{Chunk, Log};
+use anabranch_shared::log::Log;
 use anabranch_shared::position::{Offset, Partition};
 use anabranch_shared::project::Source;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde::Serialize;
 
 use appender::Appender;
 use input::Input;
 use progress::Progress;
+use row::Row;
 
 /// Rows of a file that are decoded before the first is written.
 const FIRST_ROWS: usize = 1000;
@@ -70,11 +70,29 @@ pub struct IngestReport {
     pub bytes: u64,
     /// Rows left out because the log already holds them.
     pub skipped: u64,
-    /// Rows appended although they are not JSON objects; they will be rejected when they are decoded.
+    /// Rows appended although they are not JSON objects; the source rejects them.
     pub malformed: u64,
+    /// Rows appended that the source rejects, the malformed ones among them: the archive keeps them with their reason.
+    pub rejected: u64,
+    /// The first of them, with its file, row and reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_rejected: Option<String>,
     pub seconds: f64,
     /// Where each partition goes on: everything that was ingested lies below.
     pub partitions: BTreeMap<Partition, Offset>,
+}
+
+impl IngestReport {
+    /// Adds a row that was appended.
+    fn count(&mut self, file: &str, row: &Row) {
+        self.rows += 1;
+        self.bytes += row.payload.len() as u64;
+        self.malformed += u64::from(row.malformed);
+        if let Some(reason) = &row.rejection {
+            self.rejected += 1;
+            self.first_rejected.get_or_insert_with(|| format!("{file} row {}: {reason}", row.number + 1));
+        }
+    }
 }
 
 /// Appends the rows of `files` to the source's topic, which is made if it is not there.
@@ -114,9 +132,13 @@ async fn ingest_inputs(
     let partitions = log.ensure_topic(&source.topic, source.partitions).await?;
     let mut report = IngestReport::default();
     for input in inputs {
-        let name = input.name.clone();
-        let appender = Appender::new(log, &source.topic, partitions, input.identity(), &progress);
-        take(appender, &source, input, options, &mut report).await.with_context(|| format!("ingesting {name}"))?;
+        let (name, before) = (input.name.clone(), report.rows);
+        let mut appender = Appender::new(log, &source.topic, partitions, &input, &progress);
+        if options.resume {
+            appender.resume(&input.nominal_identity()).await.with_context(|| format!("ingesting {name}"))?;
+        }
+        let taken = take(appender, &source, input, options, &mut report).await;
+        taken.with_context(|| interrupted(&name, report.rows - before))?;
     }
     for (partition, bounds) in log.bounds(&source.topic).await? {
         report.partitions.entry(partition).or_insert(bounds.end);
@@ -132,9 +154,6 @@ async fn take(
     options: &IngestOptions,
     report: &mut IngestReport,
 ) -> anyhow::Result<()> {
-    if options.resume {
-        appender.resume(&input.nominal_identity()).await?;
-    }
     let mut reading = reading::start(Arc::clone(source), input, options.rows.clone());
     while let Some(rows) = reading.next().await? {
         appender.append(rows, report).await?;
@@ -142,25 +161,31 @@ async fn take(
     Ok(())
 }
 
+/// What is in the log of a file when its ingest fails, and how to go on.
+fn interrupted(file: &str, rows: u64) -> String {
+    format!(
+        "ingesting {file}: {rows} rows of it were appended before, and some of the next ones may have been; once the \
+         cause is mended, the same command with --resume appends the rest"
+    )
+}
+
 /// A file is refused whose first rows would all be rejected: it is not of this source.
 async fn check_first_rows(source: &Arc<Source>, inputs: &[Input], rows: &Range<u64>) -> anyhow::Result<()> {
-    let decoder = Decoder::new(source);
     for input in inputs {
         let mut reading = reading::start(Arc::clone(source), input.clone(), rows.clone());
-        let Some(first) = reading.next().await? else { continue };
-        let mut chunk = Chunk::empty(Partition(0), Offset(0));
-        first.iter().take(FIRST_ROWS).zip(0..).for_each(|(row, offset)| chunk.push(offset, 0, &row.payload));
-        let decoded = decoder.decode(&chunk)?;
-        if let (Some((row, reason)), true) = (decoded.reasons.first(), decoded.reasons.len() == chunk.len()) {
-            bail!(
-                "{}: none of the first {} rows is an event of source '{}'; row {}: {reason}. Nothing was written; mend \
-                 the file, or the source's columns in anabranch.toml",
-                input.name,
-                chunk.len(),
-                source.name,
-                first[*row].number + 1
-            );
-        }
+        let Some(batch) = reading.next().await? else { continue };
+        let first = &batch[..batch.len().min(FIRST_ROWS)];
+        let reasons: Vec<&String> = first.iter().filter_map(|row| row.rejection.as_ref()).collect();
+        ensure!(
+            reasons.len() < first.len(),
+            "{}: none of the first {} rows is an event of source '{}'; row {}: {}. Nothing was written; mend the file, \
+             or the source's columns in anabranch.toml",
+            input.name,
+            first.len(),
+            source.name,
+            first[0].number + 1,
+            reasons[0]
+        );
     }
     Ok(())
 }

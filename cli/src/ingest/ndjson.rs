@@ -1,27 +1,62 @@
 //! One JSON event a line, taken as it is.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 
 use anabranch_shared::project::Source;
 use anyhow::{Context, ensure};
 
 use super::input::Input;
-use super::row::Row;
+use super::names;
+use super::row::{BYTE_ORDER_MARK, Row, field_names};
 
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A longer line is taken for a file of another format, rather than read into memory.
 const MAX_LINE_BYTES: u64 = 16 << 20;
 
-/// What some programs write before UTF-8 text; it is no part of it (RFC 8259, 8.1).
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Distinct names of fields that are looked at: a file whose names are data has any number of them.
+const MAX_NAMES: usize = 1000;
 
-/// How many lines the file has.
-pub fn check(input: &Input) -> anyhow::Result<u64> {
+/// How many lines the file has. A declared column that no line has is refused or warned of, as one that a header has
+/// not.
+pub fn check(source: &Source, input: &Input) -> anyhow::Result<u64> {
     let mut lines = Lines::open(input)?;
-    let mut line = Vec::new();
-    while lines.read(&mut line)? {}
+    let (mut line, mut names) = (Vec::new(), Names::of(source));
+    while lines.read(&mut line)? {
+        names.see(&line);
+    }
+    let seen: Vec<&str> = names.seen.iter().map(String::as_str).collect();
+    if !seen.is_empty() {
+        names::check_near(source, &input.name, &seen)?;
+        names::warn_of_absent(source, &input.name, &seen);
+    }
     Ok(lines.number)
+}
+
+/// The names of the fields of all lines, until every declared column has been seen.
+struct Names<'a> {
+    absent: BTreeSet<&'a str>,
+    /// In the order in which they come first.
+    seen: Vec<String>,
+}
+
+impl<'a> Names<'a> {
+    fn of(source: &'a Source) -> Self {
+        Self { absent: source.payload_columns().map(|column| column.name.as_str()).collect(), seen: Vec::new() }
+    }
+
+    fn see(&mut self, line: &[u8]) {
+        if self.absent.is_empty() {
+            return;
+        }
+        for name in field_names(line).unwrap_or_default() {
+            let declared = self.absent.remove(name.as_str());
+            if declared || (self.seen.len() < MAX_NAMES && !self.seen.contains(&name)) {
+                self.seen.push(name);
+            }
+        }
+    }
 }
 
 /// The lines as events. Blank lines are none, but they count when lines are numbered.

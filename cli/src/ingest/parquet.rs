@@ -19,6 +19,7 @@ const BATCH_ROWS: usize = 4096;
 pub fn check(source: &Source, input: &Input) -> anyhow::Result<u64> {
     let builder = builder(input)?;
     let columns = columns(source, input, builder.schema())?;
+    names::warn_of_absent(source, &input.name, &field_names(builder.schema()));
     let counts = Counts::new(source, &input.name, &builder.schema().project(&columns)?)?;
     let mut rows = 0;
     for batch in builder.with_batch_size(BATCH_ROWS).build()? {
@@ -52,8 +53,7 @@ fn builder(input: &Input) -> anyhow::Result<ParquetRecordBatchReaderBuilder<std:
 /// The columns that are written. One whose type JSON cannot hold as it is, is refused if the source
 /// declares it, and left out otherwise.
 fn columns(source: &Source, input: &Input, schema: &Schema) -> anyhow::Result<Vec<usize>> {
-    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    names::check(source, &input.name, &names)?;
+    names::check(source, &input.name, &field_names(schema))?;
     let mut written = Vec::new();
     for (index, field) in schema.fields().iter().enumerate() {
         match is_written(field.data_type()) {
@@ -69,6 +69,10 @@ fn columns(source: &Source, input: &Input, schema: &Schema) -> anyhow::Result<Ve
         }
     }
     Ok(written)
+}
+
+fn field_names(schema: &Schema) -> Vec<&str> {
+    schema.fields().iter().map(|field| field.name().as_str()).collect()
 }
 
 /// A newline within a value is escaped, so each one ends an event.

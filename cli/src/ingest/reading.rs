@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use anabranch_shared::event::Decoder;
+use anabranch_shared::log::Chunk;
+use anabranch_shared::position::{Offset, Partition};
 use anabranch_shared::project::Source;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -55,6 +58,7 @@ impl Reading {
 }
 
 fn read(source: &Source, input: &Input, wanted: Range<u64>, sender: &mpsc::Sender<Vec<Row>>) -> anyhow::Result<()> {
+    let decoder = Decoder::new(source);
     let (mut batch, mut bytes) = (Vec::with_capacity(BATCH_ROWS), 0);
     for row in input.rows(source)? {
         let row = row?;
@@ -68,14 +72,24 @@ fn read(source: &Source, input: &Input, wanted: Range<u64>, sender: &mpsc::Sende
         batch.push(row);
         if batch.len() == BATCH_ROWS || bytes >= BATCH_BYTES {
             bytes = 0;
-            if sender.blocking_send(std::mem::take(&mut batch)).is_err() {
+            if sender.blocking_send(judged(&decoder, std::mem::take(&mut batch))?).is_err() {
                 // Nobody takes them any more: the append has failed and says so itself.
                 return Ok(());
             }
         }
     }
     if !batch.is_empty() {
-        let _ = sender.blocking_send(batch);
+        let _ = sender.blocking_send(judged(&decoder, batch)?);
     }
     Ok(())
+}
+
+/// The rows with the reasons of those that the source rejects.
+fn judged(decoder: &Decoder, mut rows: Vec<Row>) -> anyhow::Result<Vec<Row>> {
+    let mut chunk = Chunk::empty(Partition(0), Offset(0));
+    (0..).zip(&rows).for_each(|(offset, row)| chunk.push(offset, 0, &row.payload));
+    for (row, reason) in decoder.decode(&chunk)?.reasons {
+        rows[row].rejection = Some(reason);
+    }
+    Ok(rows)
 }

@@ -1,18 +1,24 @@
-//! The values of a Parquet file as JSON: what arrow-json writes, but for NaN and the infinities, which
-//! it leaves out and which events write as strings.
+//! The values of a Parquet file as JSON: what arrow-json writes, but for two of them.
+//!
+//! It leaves out NaN and the infinities, which events write as strings. For a time beyond the calendar, such as the
+//! `infinity` of databases, it writes the text of an error; here it is the count that the file holds with its unit,
+//! which no DATE and no TIMESTAMP takes for a value.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
-use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Int64Type};
 use arrow::error::ArrowError;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::{Encoder, EncoderFactory, EncoderOptions, LineDelimited, NullableEncoder};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 /// One JSON object a line; NULLs are left out.
 pub fn lines(batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
     let mut lines = Vec::new();
-    let mut writer = WriterBuilder::new().with_encoder_factory(Arc::new(Doubles)).build::<_, LineDelimited>(&mut lines);
+    let mut writer =
+        WriterBuilder::new().with_encoder_factory(Arc::new(AsEvents)).build::<_, LineDelimited>(&mut lines);
     writer.write(batch)?;
     writer.finish()?;
     Ok(lines)
@@ -28,9 +34,9 @@ pub fn is_written(data_type: &DataType) -> bool {
 }
 
 #[derive(Debug)]
-struct Doubles;
+struct AsEvents;
 
-impl EncoderFactory for Doubles {
+impl EncoderFactory for AsEvents {
     fn make_default_encoder<'a>(
         &self,
         _field: &'a FieldRef,
@@ -38,17 +44,22 @@ impl EncoderFactory for Doubles {
         _options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
         let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
-            DataType::Float64 => Box::new(Floats(array.as_primitive::<Float64Type>())),
-            DataType::Float32 => Box::new(Floats(array.as_primitive::<Float32Type>())),
+            DataType::Float64 => Box::new(Floats(array.as_primitive::<Float64Type>().clone())),
+            DataType::Float32 => Box::new(Floats(array.as_primitive::<Float32Type>().clone())),
+            // Every number of 16 bits is one of 32.
+            DataType::Float16 => {
+                Box::new(Floats(cast(array, &DataType::Float32)?.as_primitive::<Float32Type>().clone()))
+            }
+            DataType::Date32 | DataType::Timestamp(..) => Box::new(Times::new(array)?),
             _ => return Ok(None),
         };
         Ok(Some(NullableEncoder::new(encoder, array.nulls().cloned())))
     }
 }
 
-struct Floats<'a, T: ArrowPrimitiveType>(&'a PrimitiveArray<T>);
+struct Floats<T: ArrowPrimitiveType>(PrimitiveArray<T>);
 
-impl<T: ArrowPrimitiveType> Encoder for Floats<'_, T>
+impl<T: ArrowPrimitiveType> Encoder for Floats<T>
 where
     T::Native: Into<f64> + serde::Serialize,
 {
@@ -62,5 +73,34 @@ where
             // The shortest digits that are read back as the same number of the type.
             _ => out.extend(serde_json::to_vec(&value).expect("a finite number can be written as JSON")),
         }
+    }
+}
+
+struct Times<'a> {
+    array: &'a dyn Array,
+    texts: ArrayFormatter<'a>,
+}
+
+impl<'a> Times<'a> {
+    fn new(array: &'a dyn Array) -> Result<Self, ArrowError> {
+        const OPTIONS: FormatOptions = FormatOptions::new().with_display_error(false);
+        Ok(Self { array, texts: ArrayFormatter::try_new(array, &OPTIONS)? })
+    }
+
+    /// The count since 1970 that the file holds, for a time that has no text.
+    fn count(&self, index: usize) -> String {
+        let unit = match self.array.data_type() {
+            DataType::Timestamp(unit, _) => unit.to_string(),
+            _ => "days".to_owned(),
+        };
+        let count = cast(&self.array.slice(index, 1), &DataType::Int64).expect("a time is stored as an integer");
+        format!("{unit} {}", count.as_primitive::<Int64Type>().value(0))
+    }
+}
+
+impl Encoder for Times<'_> {
+    fn encode(&mut self, index: usize, out: &mut Vec<u8>) {
+        let text = self.texts.value(index).try_to_string().unwrap_or_else(|_| self.count(index));
+        out.extend(serde_json::to_vec(&text).expect("a text can be written as JSON"));
     }
 }

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use anabranch_shared::event::Decoder;
 use anabranch_shared::log::Chunk;
 use anabranch_shared::position::{Offset, Partition};
+use anabranch_shared::project::{Column, Source};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Float32Array, Float64Array, Int32Array, RecordBatch,
-    StringArray, TimestampMicrosecondArray, UInt64Array,
+    Array, ArrayRef, AsArray, BinaryArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
+    RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
-use arrow::datatypes::{Decimal128Type, Field, Schema};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
-use super::{Bed, gz};
+use super::{Bed, gz, source};
+use crate::ingest::row::Row;
 use crate::ingest::{IngestOptions, ingest_csv_bytes};
 
 const HEADER: &str = "id,n,price,paid,ts,note\n";
@@ -83,7 +86,8 @@ async fn ndjson_lines_are_taken_as_they_are() {
     let text = format!("{}\r\n\n  \n{}", lines[0], lines[1..].join("\n"));
     let file = bed.file("orders.jsonl", text);
     let report = bed.ingest(&file, &IngestOptions::default()).await.unwrap();
-    assert_eq!((report.rows, report.malformed), (5, 4));
+    assert_eq!((report.rows, report.malformed, report.rejected), (5, 4, 4));
+    assert!(report.first_rejected.unwrap().starts_with("orders.jsonl row 4: "));
     assert_eq!(report.bytes, lines.iter().map(|line| line.len() as u64).sum::<u64>());
     assert_eq!(bed.payloads(Partition(0)).await, lines);
 }
@@ -98,6 +102,63 @@ async fn a_header_that_nearly_names_a_column_is_refused() {
     }
     let events = bed.events_of("orders.csv", format!("id,ts,more\na,{TIME},5\n")).await;
     assert_eq!(events, [format!(r#"{{"id":"a","ts":"{TIME}","more":"5"}}"#)], "a nullable column may be absent");
+}
+
+/// In a format without a header the names are those of all lines.
+#[tokio::test]
+async fn ndjson_that_nearly_names_a_column_is_refused() {
+    let bed = Bed::new(1, &[]);
+    let event = |name: &str| format!("{{\"id\":\"a\",\"ts\":\"{TIME}\",\"{name}\":5}}\n");
+    for near in ["PRICE", "price ", "\\u0050rice"] {
+        let refusal = bed.refusal_of("orders.ndjson", event(near)).await;
+        assert!(refusal.starts_with("orders.ndjson: the file has a column '"), "{refusal}");
+        assert!(refusal.contains("declares 'price', which would have no value in any event"), "{refusal}");
+    }
+    let mixed = format!("{}not JSON\n{}", event("PRICE"), event("price"));
+    assert_eq!(bed.events_of("orders.ndjson", mixed).await.len(), 3, "some line has the column");
+    assert_eq!(Bed::new(1, &[]).events_of("orders.ndjson", event("more")).await.len(), 1, "it may be absent");
+    let bed = Bed::new(1, &[]);
+    assert_eq!(bed.ingest(&bed.file("none.ndjson", ""), &IngestOptions::default()).await.unwrap().rows, 0);
+}
+
+#[tokio::test]
+async fn names_that_are_data_do_not_pile_up() {
+    let bed = Bed::new(1, &[]);
+    let line = |i: u32| format!("{{\"id\":\"a\",\"ts\":\"{TIME}\",\"name{i}\":1}}\n");
+    let late = format!(
+        "{}{{\"id\":\"a\",\"ts\":\"{TIME}\",\"price\":1,\"Price\":2}}\n",
+        (0..3000).map(line).collect::<String>()
+    );
+    assert_eq!(bed.events_of("orders.ndjson", late).await.len(), 3001, "a column that comes late is there");
+}
+
+#[tokio::test]
+async fn rows_that_the_source_rejects_are_counted_with_the_first_reason() {
+    let bed = Bed::new(2, &["id"]);
+    let rows = (0..9000).map(|row| format!("user{row},{},{TIME}\n", if row < 5000 { "1" } else { "many" }));
+    let file = bed.file("orders.csv", format!("id,n,ts\n{}", rows.collect::<String>()));
+    let report = bed.ingest(&file, &IngestOptions::default()).await.unwrap();
+    assert_eq!((report.rows, report.malformed, report.rejected), (9000, 0, 4000));
+    assert_eq!(
+        report.first_rejected.unwrap(),
+        "orders.csv row 5001: column 'n': 'many' is not a whole number in the range of INT"
+    );
+    let again = bed.ingest(&file, &IngestOptions { resume: true, ..Default::default() }).await.unwrap();
+    assert_eq!((again.rows, again.rejected, again.first_rejected), (0, 0, None), "it counts what it appends");
+}
+
+#[tokio::test]
+async fn the_key_is_the_first_of_two_equal_names_as_the_column_is() {
+    let bed = Bed::new(8, &["id"]);
+    let line = |id: &str| format!("{{{id},\"ts\":\"{TIME}\"}}\n");
+    for (twice, once) in [
+        (r#""id":"a","id":"b""#, r#""id":"a""#),
+        (r#""\u0069d":"c","id":"d""#, r#""id":"c""#),
+        (r#""id":null,"id":"e""#, r#""id":null"#),
+    ] {
+        let [twice, once] = [twice, once].map(|id| Row::new(&bed.source, 0, line(id).into_bytes()).key);
+        assert_eq!(twice, once);
+    }
 }
 
 #[tokio::test]
@@ -201,6 +262,44 @@ async fn parquet_doubles_that_json_has_no_number_for_are_written_as_events_write
         let expected = if value.is_empty() { "\"u\"".to_owned() } else { format!("\"x\":{value},\"f\":{value},\"u\"") };
         assert!(event.contains(&expected) && event.contains("18446744073709551615"), "{event}");
     }
+}
+
+#[tokio::test]
+async fn parquet_doubles_of_16_bits_and_in_dictionaries_keep_nan_too() {
+    let bed = Bed::new(1, &[]);
+    let doubles: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, 0.1]));
+    let halves = cast(&doubles, &DataType::Float16).unwrap();
+    let kinds = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Float64));
+    let columns = vec![("id", names(2)), ("h", halves), ("x", cast(&doubles, &kinds).unwrap()), ("ts", times(2))];
+    bed.ingest(&parquet(&bed, "orders.parquet", columns), &IngestOptions::default()).await.unwrap();
+    let events = bed.payloads(Partition(0)).await;
+    for (event, values) in events.iter().zip([r#""h":"NaN","x":"NaN""#, r#""h":0.099975586,"x":0.1"#]) {
+        assert!(event.contains(values), "{event}");
+    }
+}
+
+/// What databases export for `infinity`, and what they hold beyond the years of a calendar.
+#[tokio::test]
+async fn parquet_times_beyond_the_calendar_are_no_values() {
+    let columns = [("id", "VARCHAR"), ("day", "DATE"), ("ts", "TIMESTAMP NOT NULL")];
+    let columns = columns.map(|(name, kind)| Column::parse(name, kind).unwrap()).to_vec();
+    let bed = Bed::of(Source { columns, ..source(1, &[]) });
+    let file = parquet(
+        &bed,
+        "orders.parquet",
+        vec![
+            ("id", names(3)),
+            ("day", Arc::new(Date32Array::from(vec![0, i32::MAX, 0])) as ArrayRef),
+            ("until", Arc::new(TimestampMicrosecondArray::from(vec![i64::MAX; 3]))),
+            ("ts", Arc::new(TimestampMicrosecondArray::from(vec![0, 0, i64::MIN + 1]))),
+        ],
+    );
+    let report = bed.ingest(&file, &IngestOptions::default()).await.unwrap();
+    assert_eq!((report.rows, report.rejected), (3, 2));
+    let first = report.first_rejected.unwrap();
+    assert!(first.starts_with("orders.parquet row 2: column 'day': 'days 2147483647' is not"), "{first}");
+    let first = &bed.payloads(Partition(0)).await[0];
+    assert!(first.contains(r#""day":"1970-01-01","until":"µs 9223372036854775807","ts":"1970"#), "{first}");
 }
 
 #[tokio::test]

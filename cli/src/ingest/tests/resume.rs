@@ -1,10 +1,14 @@
 //! An ingest that was cut short and is continued appends every row exactly once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 
-use anabranch_shared::log::{Log, NewEvent, Origin};
-use anabranch_shared::position::Partition;
+use anabranch_shared::log::{Bounds, Log, LogError, LogReader, NewEvent, Origin};
+use anabranch_shared::position::{Offset, Partition};
+use anabranch_stores::EmbeddedLog;
+use async_trait::async_trait;
 
 use super::Bed;
 use crate::ingest::input::Input;
@@ -103,6 +107,52 @@ async fn another_day_under_the_same_name_and_size_is_another_file() {
         assert_eq!((again.rows, again.skipped), (0, 1), "day {day}");
     }
     assert_eq!(distinct_of(&bed).await.len(), 2);
+}
+
+/// A log whose disk is full after some appends.
+struct Filling<'a> {
+    log: &'a EmbeddedLog,
+    room: AtomicU32,
+}
+
+#[async_trait]
+impl Log for Filling<'_> {
+    async fn ensure_topic(&self, topic: &str, partitions: u32) -> Result<u32, LogError> {
+        self.log.ensure_topic(topic, partitions).await
+    }
+
+    async fn bounds(&self, topic: &str) -> Result<BTreeMap<Partition, Bounds>, LogError> {
+        self.log.bounds(topic).await
+    }
+
+    async fn append(&self, topic: &str, events: Vec<NewEvent>) -> Result<Vec<(Partition, Offset)>, LogError> {
+        if self.room.fetch_update(SeqCst, SeqCst, |room| room.checked_sub(1)).is_err() {
+            return Err(LogError::Unavailable { at: "here".into(), cause: "no space left on device".into() });
+        }
+        self.log.append(topic, events).await
+    }
+
+    async fn ingested_rows(&self, topic: &str, input: &str) -> Result<BTreeMap<Partition, u64>, LogError> {
+        self.log.ingested_rows(topic, input).await
+    }
+
+    async fn reader(&self, topic: &str, from: &BTreeMap<Partition, Offset>) -> Result<Box<dyn LogReader>, LogError> {
+        self.log.reader(topic, from).await
+    }
+}
+
+#[tokio::test]
+async fn an_ingest_that_fails_in_the_middle_says_what_is_there_and_how_to_go_on() {
+    let bed = Bed::new(PARTITIONS, &["id"]);
+    let file = orders(&bed, "orders.csv");
+    let full = Filling { log: &bed.log, room: AtomicU32::new(1) };
+    let failed = ingest(&full, &bed.source, std::slice::from_ref(&file), &options(false, 0..u64::MAX)).await;
+    let failed = format!("{:#}", failed.unwrap_err());
+    assert!(failed.contains("ingesting orders.csv: 4000 rows of it were appended before"), "{failed}");
+    assert!(failed.contains("--resume") && failed.contains("no space left"), "{failed}");
+    let report = bed.ingest(&file, &options(true, 0..u64::MAX)).await.unwrap();
+    assert_eq!((report.rows, report.skipped), (ROWS - 4000, 4000));
+    assert_eq!(distinct(&bed).await.len() as u64, ROWS);
 }
 
 async fn distinct_of(bed: &Bed) -> BTreeSet<String> {
