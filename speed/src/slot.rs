@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anabranch_shared::event::JudgedEvents;
+use anabranch_shared::expression::contained;
 use anabranch_shared::fold::Fold;
 use anabranch_shared::position::{CutPoint, Offset};
 use anabranch_shared::realtime::{Progress, Slot};
@@ -36,7 +37,8 @@ impl SlotFold {
     /// Folds in the events that count and returns the progress that has to be stored with them.
     pub fn lift(&mut self, judged: &JudgedEvents, applied: &RecordBatch) -> Result<Progress, SpeedError> {
         assert_eq!(self.progress.point, judged.from, "{}: a chunk is folded exactly where the slot stands", self.slot);
-        let failed = self.fold.lift(applied).map_err(|error| SpeedError::Evaluate {
+        // A panic ends this view and not the process with all others; its fold is dropped.
+        let failed = contained(|| self.fold.lift(applied)).map_err(|error| SpeedError::Evaluate {
             view: self.slot.view.clone(),
             partition: judged.partition,
             offset: judged.from.next,

@@ -59,15 +59,15 @@ impl From<TooLarge> for DataFusionError {
     }
 }
 
-/// Runs a library's code; a panic in it is an error.
-pub(super) fn contained<T>(evaluate: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Runs code that may panic; a panic in it is an error.
+pub fn contained<T>(evaluate: impl FnOnce() -> Result<T>) -> Result<T> {
     let outer = CONTAINED.replace(true);
     let ended = catch_unwind(AssertUnwindSafe(evaluate));
     CONTAINED.set(outer);
     ended.unwrap_or_else(|panic| {
         let message =
             panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|s| s.as_str()));
-        exec_err!("a library panicked: {}", message.unwrap_or("no message"))
+        exec_err!("it panicked: {}", message.unwrap_or("no message"))
     })
 }
 

@@ -36,7 +36,7 @@ use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Expr, ScalarUDF};
 
 pub use compile::compile;
-pub use failure::{Failures, TooLarge, quiet_contained_panics};
+pub use failure::{Failures, TooLarge, contained, quiet_contained_panics};
 pub use literal::sql_name;
 pub use rewrite::{WriteOut, constant, total};
 pub use size::MAX_VALUE_BYTES;
