@@ -32,5 +32,6 @@ pub mod position;
 pub mod project;
 pub mod realtime;
 pub mod reference;
+pub mod sql_type;
 pub mod view;
 pub mod windows;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anabranch_shared::catalog::{GenerationRecord, ViewGenerations};
 use anabranch_shared::position::Generation;
+use anabranch_shared::sql_type::sql_type;
 use anabranch_shared::view::{Role, ViewPlan};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -13,7 +14,6 @@ use serde_json::{Map, Value, json};
 use super::window::window;
 use crate::coverage::Coverage;
 use crate::failure::Failure;
-use crate::json::sql_type;
 use crate::pin::Pinned;
 use crate::standing::Standing;
 use crate::state::Serving;

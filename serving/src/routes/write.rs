@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anabranch_shared::sql_type::sql_type;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::body::{self, RawBody, media_type, unsupported};
 use crate::failure::Failure;
 use crate::ingest::BodyFormat;
-use crate::json::{JsonRow, json_rows, sql_type};
+use crate::json::{JsonRow, json_rows};
 use crate::sql::SqlAnswer;
 use crate::state::Serving;
 

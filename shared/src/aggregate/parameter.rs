@@ -5,13 +5,13 @@ use std::ops::RangeInclusive;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
-use crate::expression::sql_name;
+use crate::sql_type::sql_type;
 
 /// The type of a parameter that is a whole number.
 pub fn coerce_whole(usage: &str, name: &str, data_type: &DataType) -> Result<DataType, String> {
     match data_type {
         integer if integer.is_integer() || integer.is_null() => Ok(DataType::Int64),
-        other => Err(format!("{usage}: {name} must be a whole number, not {}", sql_name(other))),
+        other => Err(format!("{usage}: {name} must be a whole number, not {}", sql_type(other))),
     }
 }
 

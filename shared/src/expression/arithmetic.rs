@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
 use super::OnFailure;
 use super::failure::Failures;
 use super::nan::one_nan;
+use crate::sql_type::sql_type;
 
 /// `expr` with its arithmetic on numbers checked.
 pub fn checked(expr: Expr, schema: &DFSchema, on_failure: OnFailure) -> Result<Transformed<Expr>> {
@@ -190,7 +191,7 @@ impl Arithmetic {
                 (Err(Fault::Overflow), OnFailure::Error) => exec_err!(
                     "{a:?} {} {b:?} is beyond {}: cast an operand to DOUBLE or to a wider DECIMAL",
                     self.op,
-                    super::literal::sql_name(&T::DATA_TYPE)
+                    sql_type(&T::DATA_TYPE)
                 ),
             },
             _ => Ok(None),

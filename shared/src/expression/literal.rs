@@ -7,13 +7,14 @@
 //! Here, too, the types of numbers that meet are decided where DataFusion's choice loses something.
 
 use arrow::array::timezone::Tz;
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_datafusion_err, plan_err};
 use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, binary_expr, cast, lit, not};
 
 use crate::event::{parse_date, parse_decimal, parse_float, parse_timestamp};
+use crate::sql_type::sql_type;
 
 /// The comparison with its text literals read as what they stand for.
 pub fn typed(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -143,7 +144,7 @@ fn read(expr: Expr, other: &Expr, data_type: &DataType) -> Result<Expr> {
             _ => return Ok(expr),
         },
         _ if is_scalar(data_type) => {
-            let cause = format!("{expr} is text and {other} is of type {}", sql_name(data_type));
+            let cause = format!("{expr} is text and {other} is of type {}", sql_type(data_type));
             return plan_err!(
                 "cannot compare: {cause}; cast one of them, for example CAST({expr} AS {})",
                 cast_name(data_type)
@@ -164,7 +165,7 @@ fn is_scalar(data_type: &DataType) -> bool {
 fn value(text: &str, data_type: &DataType) -> Result<Option<ScalarValue>> {
     use DataType::*;
     let text = text.trim();
-    let refuse = || plan_datafusion_err!("the literal '{text}' is not a value of type {}", sql_name(data_type));
+    let refuse = || plan_datafusion_err!("the literal '{text}' is not a value of type {}", sql_type(data_type));
     Ok(Some(match data_type {
         Float32 | Float64 => ScalarValue::Float64(Some(parse_float(text, "DOUBLE").map_err(|_| refuse())?)),
         number if number.is_numeric() => number_of(text).ok_or_else(refuse)?,
@@ -197,32 +198,15 @@ pub fn number_of(text: &str) -> Option<ScalarValue> {
     Some(ScalarValue::Decimal128(Some(value), digits.max(scale as u8), scale))
 }
 
-/// The name of a type as one writes it in SQL.
-pub fn sql_name(data_type: &DataType) -> String {
-    use DataType::*;
-    match data_type {
-        Boolean => "BOOLEAN".to_owned(),
-        Int8 => "TINYINT".to_owned(),
-        Int16 => "SMALLINT".to_owned(),
-        Int32 => "INT".to_owned(),
-        Int64 => "BIGINT".to_owned(),
-        Float32 => "FLOAT".to_owned(),
-        Float64 => "DOUBLE".to_owned(),
-        Decimal128(precision, scale) | Decimal256(precision, scale) => format!("DECIMAL({precision},{scale})"),
-        text if text.is_string() => "VARCHAR".to_owned(),
-        Date32 | Date64 => "DATE".to_owned(),
-        Timestamp(TimeUnit::Microsecond, None) => "TIMESTAMP".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 /// The type to cast text to before it is compared.
 fn cast_name(data_type: &DataType) -> String {
-    if data_type.is_integer() { "BIGINT".to_owned() } else { sql_name(data_type) }
+    if data_type.is_integer() { "BIGINT".to_owned() } else { sql_type(data_type) }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::TimeUnit;
+
     use super::*;
 
     #[test]

@@ -37,7 +37,6 @@ use datafusion::logical_expr::{Expr, ScalarUDF};
 
 pub use compile::compile;
 pub use failure::{Failures, TooLarge, contained, quiet_contained_panics};
-pub use literal::sql_name;
 pub use rewrite::{WriteOut, constant, total};
 pub use size::MAX_VALUE_BYTES;
 

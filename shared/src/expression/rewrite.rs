@@ -18,7 +18,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use super::compile::compile;
 use super::failure::Failures;
 use super::guarded::unguarded;
-use super::literal::sql_name;
+use crate::sql_type::sql_type;
 
 /// Functions that are notation for other expressions and cannot run themselves.
 const NOTATION: [&str; 10] = [
@@ -127,7 +127,7 @@ fn folded(node: Expr, properties: &ExecutionProps) -> Result<Transformed<Expr>> 
             if let (Expr::Literal(from, _), true) = (cast.expr.as_ref(), value.is_null())
                 && !from.is_null()
             {
-                let of = sql_name(cast.field.data_type());
+                let of = sql_type(cast.field.data_type());
                 return plan_err!("the literal '{}' is not a value of type {of}", text_of(from));
             }
         }

@@ -34,7 +34,7 @@ impl Typed {
         Self { aggregates: self.aggregates || args.iter().any(|arg| arg.aggregates), ..self }
     }
 
-    /// Rule: the DECIMALs of CASE, COALESCE and NULLIF have the scale of the finest, and 38 digits at most.
+    /// Rule: the DECIMALs of CASE and COALESCE have the scale of the finest, and 38 digits at most.
     pub fn in_kind(&self, kind: Kind) -> String {
         match kind {
             Kind::Decimal(precision, scale) => format!("TRY_CAST({} AS DECIMAL({precision},{scale}))", self.sql),

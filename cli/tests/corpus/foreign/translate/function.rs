@@ -79,13 +79,9 @@ fn of_numbers(name: &str, args: &[Typed]) -> Found {
             let args: Vec<String> = args.iter().map(|arg| arg.in_kind(all)).collect();
             Ok(Typed::new(format!("coalesce({})", args.join(", ")), all))
         }
-        // Rule: its type is that of both; DuckDB's is that of the first.
-        ("nullif", 2) if kind == Kind::Int || matches!(all, Kind::Decimal(..)) => {
-            let (a, b) = (args[0].in_kind(all), args[1].in_kind(all));
-            Ok(Typed::new(
-                format!("(CASE WHEN FALSE THEN {b} WHEN {} = {} THEN NULL ELSE {a} END)", sql[0], sql[1]),
-                all,
-            ))
+        // Rule: a DECIMAL beside a double is one.
+        ("nullif", 2) if matches!(kind, Kind::Decimal(..)) && all == Kind::Double => {
+            Ok(Typed::new(format!("CAST(nullif({}) AS DOUBLE)", sql.join(", ")), all))
         }
         ("nullif", 2) => Ok(Typed::new(format!("nullif({})", sql.join(", ")), kind)),
         ("greatest" | "least", _) => tried(name, all),
