@@ -47,6 +47,11 @@ fn an_event_without_a_value_stops_nothing_and_is_listed_with_its_offset() {
     std::fs::write(dir.path().join("events.ndjson"), &events).unwrap();
     run(&["ingest", "codes", dir.path().join("events.ndjson").to_str().unwrap()]);
     let dev = Running::start(dir.path(), &["dev", "--project", folder]);
+    // A query beside it would take the embedded parts before it has them.
+    eventually("the API of dev", || {
+        let holder = std::fs::read_to_string(dir.path().join("data/embedded.lock")).ok()?;
+        serde_json::from_str::<Value>(&holder).ok()?["api"].as_str().map(str::to_owned)
+    });
     let rows = |view: &str| {
         eventually("all three events", || {
             let answer = output(&["query", view, "--json", "--project", folder]);

@@ -38,7 +38,6 @@ use datafusion::logical_expr::{Expr, ScalarUDF};
 pub use compile::compile;
 pub use failure::{Failures, TooLarge, contained, quiet_contained_panics};
 pub use rewrite::{WriteOut, constant, total};
-pub use size::MAX_VALUE_BYTES;
 
 /// What becomes of a row for which an expression has no value, because a number leaves its type or a
 /// function fails.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema};
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Cast, Expr, LogicalPlan, TryCast, Volatility, lit};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, Operator, TryCast, Volatility, binary_expr, lit};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -46,11 +46,39 @@ pub fn total(expr: Expr, schema: &DFSchema, state: &SessionState) -> Result<Expr
         .build();
     let written_out = expr.transform_up(|node| written_out(node, &context))?.data;
     let folded = written_out.transform_up(|node| folded(node, state.execution_props()))?.data;
+    folded.apply(|node| check_pattern(node, state.execution_props()).map(|()| TreeNodeRecursion::Continue))?;
     let total = folded.transform_up(|node| match node {
         Expr::Cast(Cast { expr, field }) => Ok(Transformed::yes(Expr::TryCast(TryCast { expr, field }))),
         other => Ok(Transformed::no(other)),
     });
     Ok(total?.data)
+}
+
+/// Functions whose second argument is a regular expression.
+const OF_PATTERNS: [&str; 5] = ["regexp_like", "regexp_match", "regexp_replace", "regexp_count", "regexp_instr"];
+
+/// A pattern that is written down and is none is an error now, and not a NULL for each event: it is tried on
+/// an empty text.
+fn check_pattern(node: &Expr, properties: &ExecutionProps) -> Result<()> {
+    use Operator::*;
+    let probe = match node {
+        Expr::ScalarFunction(call) if OF_PATTERNS.contains(&call.func.name()) && call.args.len() > 1 => {
+            let mut call = call.clone();
+            call.args[0] = lit("");
+            Expr::ScalarFunction(call)
+        }
+        Expr::BinaryExpr(binary) if matches!(binary.op, RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch) => {
+            binary_expr(lit(""), binary.op, binary.right.as_ref().clone())
+        }
+        _ => return Ok(()),
+    };
+    if !is_constant(&probe)? {
+        return Ok(());
+    }
+    match Failures::count(|| value_of(&probe, properties)) {
+        (Ok(_), 0) => Ok(()),
+        _ => plan_err!("this is no regular expression, or no flag of one: {node}"),
+    }
 }
 
 /// The value of an expression without columns.
@@ -177,7 +205,7 @@ fn is_constant(node: &Expr) -> Result<bool> {
     let mut constant = true;
     node.apply_children(|child| {
         constant &= matches!(child, Expr::Literal(..));
-        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(constant)
 }
