@@ -45,7 +45,7 @@ pub async fn full(
 ) -> Result<Computed> {
     let session = session(limits)?;
     let rows = full_plan(plan, snapshot, &session).await?;
-    compute(root, view, plan, snapshot, rows, (Road::Batch, 0)).await
+    compute(root, view, plan, snapshot, rows, None).await
 }
 
 /// Continues the batch view of `previous` with what the archive has gained since its cut. Fails with
@@ -61,7 +61,7 @@ pub async fn incremental(
     let batch_view = continued(view, plan, previous, snapshot)?;
     let session = session(limits)?;
     let rows = incremental_plan(root, plan, batch_view, &previous.cut, snapshot, &session).await?;
-    compute(root, view, plan, snapshot, rows, (Road::Incremental, previous.failed)).await
+    compute(root, view, plan, snapshot, rows, Some(previous)).await
 }
 
 /// Why `previous` cannot be continued up to `snapshot`, or its batch view.
@@ -93,22 +93,25 @@ async fn compute(
     plan: &ViewPlan,
     snapshot: &ArchiveSnapshot,
     rows: DataFrame,
-    (road, failed_before): (Road, u64),
+    previous: Option<&GenerationRecord>,
 ) -> Result<Computed> {
     let context = Arc::new(rows.task_ctx());
     let physical = rows.create_physical_plan().await?;
     let written = write_view(root, view, plan, execute_stream(physical.clone(), context)?).await?;
+    let from = previous.map(|previous| previous.cut.clone()).unwrap_or_default();
+    let mut outcomes = previous.map(|previous| previous.outcomes).unwrap_or_default();
+    outcomes += snapshot.outcomes_since(&from).await?;
     let draft = GenerationDraft {
         view: view.to_owned(),
-        road,
+        road: if previous.is_some() { Road::Incremental } else { Road::Batch },
         definition: plan.definition.clone(),
         fingerprint: plan.fingerprint.clone(),
         cut: snapshot.cut().clone(),
         archive_version: Some(snapshot.version()),
         batch_view: Some(written.path),
         rows: written.rows,
-        failed: failed_before + failed_evaluations(physical.as_ref()),
-        outcomes: snapshot.outcomes().await?,
+        failed: previous.map_or(0, |previous| previous.failed) + failed_evaluations(physical.as_ref()),
+        outcomes,
         replaces: None,
     };
     Ok(Computed { draft, spilled_bytes: spilled_bytes(physical.as_ref()) })
@@ -192,7 +195,7 @@ pub(crate) fn sorted(plan: &ViewPlan, rows: DataFrame) -> Result<DataFrame> {
 
 /// Rows at or above `from`; `None` when there can be none. They are below `to` because the snapshot
 /// ends there.
-fn gained(from: &Cut, to: &Cut) -> Option<Expr> {
+pub(crate) fn gained(from: &Cut, to: &Cut) -> Option<Expr> {
     let moved: Vec<(Partition, Offset)> =
         to.0.iter()
             .map(|(partition, point)| (*partition, from.next(*partition), point.next))

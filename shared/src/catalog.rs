@@ -64,17 +64,13 @@ pub struct GenerationRecord {
     /// Groups in the batch view.
     pub rows: u64,
     /// Evaluations of the view's expressions that had no value, from the beginning to the cut.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::realtime::is_zero")]
     pub failed: u64,
     /// What became of the events below the cut.
     #[serde(default)]
     pub outcomes: Outcomes,
     /// Whether it takes over by itself as soon as it has caught up.
     pub promote: bool,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// One record of the catalog.

@@ -101,7 +101,7 @@ pub struct Progress {
     pub last_timestamp_ms: i64,
 }
 
-fn is_zero(count: &u64) -> bool {
+pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

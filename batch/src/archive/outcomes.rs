@@ -2,7 +2,7 @@
 
 use anabranch_shared::archive::{OFFSET, PARTITION, TIMESTAMP, VERDICT};
 use anabranch_shared::event::Verdict;
-use anabranch_shared::position::{EventTime, Offset, Partition};
+use anabranch_shared::position::{Cut, EventTime, Offset, Partition};
 use anabranch_shared::realtime::Outcomes;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -13,7 +13,7 @@ use datafusion::logical_expr::{cast as cast_expr, lit};
 
 use super::ArchiveSnapshot;
 use crate::Result;
-use crate::recompute::column;
+use crate::recompute::{column, gained};
 use crate::session::{Limits, session};
 
 /// What became of the events of one partition.
@@ -25,13 +25,18 @@ pub struct PartitionOutcomes {
 }
 
 impl ArchiveSnapshot {
-    /// By partition; those without events are not in it.
-    pub async fn partition_outcomes(&self) -> Result<Vec<(Partition, PartitionOutcomes)>> {
+    /// Of the events from `from` on, by partition; those without any are not in it.
+    pub async fn partition_outcomes(&self, from: &Cut) -> Result<Vec<(Partition, PartitionOutcomes)>> {
+        let Some(gained) = gained(from, self.cut()) else { return Ok(Vec::new()) };
         let session = session(&Limits::default())?;
         let groups = vec![column(PARTITION), column(VERDICT)];
         let counts = vec![count(lit(1)).alias("events"), min(column(OFFSET)).alias("first")];
-        let counted =
-            self.scan(&session).await?.aggregate(groups, counts)?.sort(vec![column(PARTITION).sort(true, true)])?;
+        let counted = self
+            .scan(&session)
+            .await?
+            .filter(gained)?
+            .aggregate(groups, counts)?
+            .sort(vec![column(PARTITION).sort(true, true)])?;
         let mut found: Vec<(Partition, PartitionOutcomes)> = Vec::new();
         for batch in counted.collect().await? {
             let [partitions, events, firsts] = [0, 2, 3].map(|index| cast(batch.column(index), &DataType::Int64));
@@ -51,10 +56,10 @@ impl ArchiveSnapshot {
         Ok(found)
     }
 
-    /// Over all partitions.
-    pub async fn outcomes(&self) -> Result<Outcomes> {
+    /// Of the events from `from` on, over all partitions.
+    pub async fn outcomes_since(&self, from: &Cut) -> Result<Outcomes> {
         let mut sum = Outcomes::default();
-        self.partition_outcomes().await?.iter().for_each(|(_, of)| sum += of.outcomes);
+        self.partition_outcomes(from).await?.iter().for_each(|(_, of)| sum += of.outcomes);
         Ok(sum)
     }
 

@@ -301,7 +301,7 @@ async fn what_became_of_the_archived_events_is_counted_from_the_beginning() {
     world.append_payloads(events.into_iter().map(|payload| (1, payload))).await;
     world.archive().await;
     let snapshot = world.snapshot().await;
-    let found = snapshot.partition_outcomes().await.unwrap();
+    let found = snapshot.partition_outcomes(&Cut::default()).await.unwrap();
     let [(partition, of)] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((*partition, of.first_lost), (Partition(1), Some((Offset(2), "late"))));
     let outcomes = of.outcomes;

@@ -91,7 +91,8 @@ async fn evaluations_without_a_value_are_counted_alike_by_full_and_incremental_b
     let snapshot = world.snapshot().await;
     let gained = incremental(world.root(), "v", &plan, &record(before), &snapshot, &limits()).await.unwrap();
     let (full, _) = full_rows(&world, &plan, &limits()).await;
-    assert_eq!(gained.draft.failed, full.failed);
+    assert_eq!((gained.draft.failed, gained.draft.outcomes), (full.failed, full.outcomes));
+    assert_eq!(full.outcomes.total(), 2000);
     for max in [3, 100_000] {
         assert_eq!(world.failed(&plan, max).await, full.failed, "in chunks of {max}");
     }

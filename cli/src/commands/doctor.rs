@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anabranch_batch::Archive;
 use anabranch_shared::catalog::GenerationRecord;
-use anabranch_shared::position::EventTime;
+use anabranch_shared::position::{Cut, EventTime};
 use anabranch_shared::project::Source;
 use anabranch_shared::realtime::Slot;
 use anyhow::bail;
@@ -126,11 +126,11 @@ async fn standing(parts: &Parts, record: &GenerationRecord) -> anyhow::Result<St
     })
 }
 
-/// Partitions that lose more than one event in a hundred, as late, far in the future or rejected.
+/// Partitions that lose one event in a hundred or more, as late, far in the future or rejected.
 async fn losses(root: &Path, source: &Source) -> anyhow::Result<Vec<String>> {
     let Some(archive) = Archive::open(root, source).await? else { return Ok(Vec::new()) };
     let (snapshot, mut losses) = (archive.snapshot(), Vec::new());
-    for (partition, of) in snapshot.partition_outcomes().await? {
+    for (partition, of) in snapshot.partition_outcomes(&Cut::default()).await? {
         let (outcomes, Some((offset, verdict))) = (of.outcomes, of.first_lost) else { continue };
         let lost = outcomes.total() - outcomes.applied;
         if lost * LOSSES_TOLD_FROM < outcomes.total() {

@@ -98,14 +98,7 @@ impl JudgedEvents {
     /// How many events met which verdict.
     pub fn outcomes(&self) -> Outcomes {
         let mut outcomes = Outcomes::default();
-        for verdict in &self.verdicts {
-            match verdict {
-                Verdict::Applied => outcomes.applied += 1,
-                Verdict::Late => outcomes.late += 1,
-                Verdict::FarFuture => outcomes.far_future += 1,
-                Verdict::Rejected => outcomes.rejected += 1,
-            }
-        }
+        self.verdicts.iter().for_each(|verdict| outcomes.count(*verdict));
         outcomes
     }
 }

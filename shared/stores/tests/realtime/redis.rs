@@ -78,11 +78,11 @@ async fn storage_roots_of_one_project_name_do_not_see_each_other_and_are_named()
     assert_eq!(two.progress(&slot).await.unwrap(), None);
     assert_eq!(two.acquire(&slot, CutPoint::default()).await.unwrap().point.next, Offset(0));
     assert_eq!(one.progress(&slot).await.unwrap(), Some(moved));
-    assert_eq!(one.strangers().await.unwrap(), ["anabranch:shop[1]:root2:"]);
-    assert_eq!(two.strangers().await.unwrap(), ["anabranch:shop[1]:root1:"]);
+    assert_eq!(one.strangers().await.unwrap(), ["anabranch:shop[1]:root2:{"]);
+    assert_eq!(two.strangers().await.unwrap(), ["anabranch:shop[1]:root1:{"]);
     let mut connection = redis::Client::open(url()).unwrap().get_connection().unwrap();
     let _: () = connection.hset("anabranch:shop[1]:{v:1:0}:progress", "next", 2).unwrap();
-    assert_eq!(one.strangers().await.unwrap(), ["anabranch:shop[1]:", "anabranch:shop[1]:root2:"]);
+    assert_eq!(one.strangers().await.unwrap(), ["anabranch:shop[1]:root2:{", "anabranch:shop[1]:{"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,12 +7,13 @@ pub(super) fn prefix(project: &str, identity: &str) -> String {
     format!("anabranch:{project}:{identity}:")
 }
 
-/// The [`prefix`] of a key of this project. Keys from before roots had identities have the project's alone.
+/// What the keys of the root that this key is of begin with, up to the slot's brace: keys from before roots had
+/// identities have the project's name alone, and without the brace all others would begin like them.
 pub(super) fn prefix_of(project: &str, key: &str) -> Option<String> {
     let of_project = format!("anabranch:{project}:");
     let rest = key.strip_prefix(&of_project)?;
     let (identity, _) = rest.split_once('{')?;
-    (identity.is_empty() || !identity.trim_end_matches(':').contains(':')).then(|| format!("{of_project}{identity}"))
+    (identity.is_empty() || !identity.trim_end_matches(':').contains(':')).then(|| format!("{of_project}{identity}{{"))
 }
 
 /// The names of a slot's keys.

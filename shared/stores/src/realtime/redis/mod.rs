@@ -109,7 +109,7 @@ impl RealtimeStore for RedisStore {
                 break;
             }
         }
-        found.remove(&keys::prefix(&self.project, &self.identity));
+        found.remove(&format!("{}{{", keys::prefix(&self.project, &self.identity)));
         Ok(found.into_iter().collect())
     }
 
