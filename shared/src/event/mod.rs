@@ -29,7 +29,7 @@ pub use decode::Decoder;
 pub use number::{parse_decimal, parse_float, parse_integer};
 pub use time::{
     MAX_TIMESTAMP_US, MIN_TIMESTAMP_US, is_timestamp, parse_date, parse_event_date, parse_event_timestamp,
-    parse_timestamp,
+    parse_timestamp, parse_written_date,
 };
 pub use verdict::{Judge, Verdict};
 

@@ -82,6 +82,15 @@ pub fn parse_date(text: &str) -> Result<i32, String> {
     parse_day(date, text)
 }
 
+/// Parses the date of a text into days since 1970, as it is written: a time and an offset behind it must be
+/// valid and are dropped.
+pub fn parse_written_date(text: &str) -> Result<i32, String> {
+    match date_and_time(text) {
+        Some((date, _)) => parse_iso(text, &Utc).and_then(|_| parse_day(date, text)),
+        None => parse_day(text, text),
+    }
+}
+
 fn parse_day(date: &str, text: &str) -> Result<i32, String> {
     Date32Type::parse(date).ok_or_else(|| format!("'{text}' is not an ISO 8601 DATE such as 2011-10-06"))
 }

@@ -5,6 +5,7 @@
 //! - [`literal`]: a text literal takes the type of what it is compared with, or is refused;
 //! - [`arithmetic`]: numbers never wrap; integers are computed in 64 bits, DECIMALs exactly;
 //! - [`guarded`]: a function that fails, panics or grows beyond all bounds has no value for that row;
+//! - [`date`]: a text's date as it is written;
 //! - [`date_trunc`], [`timestamp`]: the whole range of TIMESTAMP, where DataFusion goes through nanoseconds;
 //! - [`rewrite`]: what an expression is turned into before it is compiled, and nothing else: none of
 //!   the optimiser's simplifications is applied to a view's expressions, because some of them change
@@ -15,6 +16,7 @@
 
 mod arithmetic;
 mod compile;
+mod date;
 mod date_trunc;
 mod failure;
 mod guarded;

@@ -15,7 +15,9 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::OnFailure;
 use super::compile::compile;
+use super::date;
 use super::failure::Failures;
 use super::guarded::unguarded;
 use crate::sql_type::sql_type;
@@ -47,9 +49,11 @@ pub fn total(expr: Expr, schema: &DFSchema, state: &SessionState) -> Result<Expr
     let written_out = expr.transform_up(|node| written_out(node, &context))?.data;
     let folded = written_out.transform_up(|node| folded(node, state.execution_props()))?.data;
     folded.apply(|node| check_pattern(node, state.execution_props()).map(|()| TreeNodeRecursion::Continue))?;
-    let total = folded.transform_up(|node| match node {
-        Expr::Cast(Cast { expr, field }) => Ok(Transformed::yes(Expr::TryCast(TryCast { expr, field }))),
-        other => Ok(Transformed::no(other)),
+    let total = folded.transform_up(|node| match date::written(node, schema, OnFailure::Null)? {
+        Transformed { data: Expr::Cast(Cast { expr, field }), .. } => {
+            Ok(Transformed::yes(Expr::TryCast(TryCast { expr, field })))
+        }
+        other => Ok(other),
     });
     Ok(total?.data)
 }
@@ -116,6 +120,8 @@ impl OptimizerRule for WriteOut {
             let name = names.save(&expr);
             let written = expr.transform_up(|node| written_out(node, &context))?;
             let folded = written.transform_data(|expr| expr.transform_up(|node| computed(node, &properties)))?;
+            let dated = |node| date::written(node, context.schema(), OnFailure::Error);
+            let folded = folded.transform_data(|expr| expr.transform_up(dated))?;
             Ok(folded.update_data(|expr| name.restore(expr)))
         })
     }
@@ -148,7 +154,8 @@ fn folded(node: Expr, properties: &ExecutionProps) -> Result<Transformed<Expr>> 
     if let Some(value) = exact_double(&node) {
         return Ok(Transformed::yes(lit(value)));
     }
-    let (value, failed) = Failures::count(|| value_of(&node, properties));
+    let runs = date::written(node.clone(), &DFSchema::empty(), OnFailure::Null)?.data;
+    let (value, failed) = Failures::count(|| value_of(&runs, properties));
     let value = value?;
     match &node {
         Expr::Cast(cast) => {
