@@ -8,7 +8,7 @@ use anabranch_shared::log::{Bounds, Log};
 use anabranch_shared::position::{Generation, Offset, Partition};
 use anabranch_shared::realtime::{RealtimeStore, Slot};
 use anabranch_speed::{SpeedOptions, SpeedParts, run};
-use anabranch_stores::{KafkaLog, ObjectCatalog, RedisStore};
+use anabranch_stores::{KafkaLog, ObjectCatalog, ObjectReports, RedisStore};
 use object_store::memory::InMemory;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -84,6 +84,7 @@ async fn fold(
         store: store.clone(),
         catalog: Arc::new(ObjectCatalog::new(Arc::new(InMemory::new()), "")),
         references: Arc::new(Vec::new()),
+        reports: Arc::new(ObjectReports::new(Arc::new(InMemory::new()))),
         views: BTreeMap::from([("spend".to_owned(), events::plan()?)]),
     };
     let clock = Clock::start()?;

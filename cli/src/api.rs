@@ -29,6 +29,7 @@ pub fn serving(parts: &Parts) -> Serving {
         store: parts.store.clone(),
         log: parts.log.clone(),
         references: parts.references.clone(),
+        reports: parts.reports.clone(),
         sources: project.sources.clone(),
         views: project.views.clone(),
         api_key: key(),

@@ -9,6 +9,7 @@ mod output;
 mod parts;
 mod project;
 mod shutdown;
+mod stalls;
 
 use std::process::ExitCode;
 

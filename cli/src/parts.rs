@@ -6,8 +6,11 @@ use std::sync::Arc;
 use anabranch_shared::catalog::CatalogStore;
 use anabranch_shared::log::Log;
 use anabranch_shared::realtime::RealtimeStore;
+use anabranch_shared::stall::SpeedReports;
 use anabranch_speed::SpeedParts;
-use anabranch_stores::{EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, RedisStore, ReferenceFiles, identity};
+use anabranch_stores::{
+    EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, ObjectReports, RedisStore, ReferenceFiles, identity,
+};
 use anyhow::Context;
 
 use crate::hold::Hold;
@@ -22,6 +25,8 @@ pub struct Parts {
     pub catalog: Arc<dyn CatalogStore>,
     /// The rows that generations pin.
     pub references: Arc<ReferenceFiles>,
+    /// What speed jobs say of themselves.
+    pub reports: Arc<dyn SpeedReports>,
     /// Held while an embedded part is open.
     pub hold: Option<Hold>,
 }
@@ -44,7 +49,8 @@ impl Parts {
         };
         let catalog = Arc::new(ObjectCatalog::in_folder(&root)?);
         let references = Arc::new(ReferenceFiles::new(&root));
-        let parts = Self { loaded, root, log, store, catalog, references, hold };
+        let reports = Arc::new(ObjectReports::in_folder(&root)?);
+        let parts = Self { loaded, root, log, store, catalog, references, reports, hold };
         parts.keep_references(&parts.loaded.views)?;
         Ok(parts)
     }
@@ -63,6 +69,7 @@ impl Parts {
             store: self.store.clone(),
             catalog: self.catalog.clone(),
             references: self.references.clone(),
+            reports: self.reports.clone(),
             views: self.loaded.views.clone(),
         }
     }

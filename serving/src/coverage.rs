@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use anabranch_shared::catalog::{Mode, Road};
 use anabranch_shared::position::{Generation, Offset, Partition};
+use anabranch_shared::stall::now_ms;
 use serde::Serialize;
 
 use crate::json::iso_time;
 use crate::pin::Pinned;
+use crate::stalls::PrintedStall;
 use crate::standing::Standing;
 
 /// Which prefix of the log an answer covers, and how it was computed.
@@ -23,6 +25,9 @@ pub(crate) struct Coverage {
     pub applied: BTreeMap<Partition, Offset>,
     pub watermark: Option<String>,
     pub freshness_ms: Option<i64>,
+    /// Why the answer does not get fresher, if it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stalls: Vec<PrintedStall>,
     /// An answer is never a part of what it says it covers.
     pub partial: bool,
 }
@@ -40,12 +45,8 @@ impl Coverage {
             applied: standing.applied(),
             watermark: watermark.map(|time| iso_time(time.0)),
             freshness_ms: standing.freshness_ms(now_ms()),
+            stalls: standing.stalls.iter().map(PrintedStall::from).collect(),
             partial: false,
         }
     }
-}
-
-/// The wall clock, which only says how old an answer is and never decides one.
-pub(crate) fn now_ms() -> i64 {
-    chrono::Utc::now().timestamp_millis()
 }

@@ -9,6 +9,7 @@
 //! - `pin` and `read`: one generation per answer, again from the catalog when it was retired;
 //! - `batch_view` and `realtime_view`: the two sides; `page`, `merged` and `top`: their merge, where
 //!   a pane is a window; `runs`: the same where windows are put together from panes;
+//! - `stalls` and `health`: what does not go on, and what the parts say of themselves;
 //! - `sql`: one read-only SELECT over merged views;
 //! - `routes`: what HTTP adds; [`Failure`] is the one place that turns errors into responses.
 //!
@@ -27,6 +28,7 @@ mod cursor;
 mod failure;
 mod finished;
 mod group_id;
+mod health;
 mod ingest;
 mod json;
 mod key_value;
@@ -44,12 +46,15 @@ mod runs;
 mod sides;
 mod sorted_files;
 mod sql;
+mod stalls;
 mod standing;
 mod state;
 mod top;
 
 pub use auth::{BindRefused, check_bind};
 pub use failure::{Failure, Kind};
+pub use health::{Found, Health, SourceHealth, StoreHealth};
 pub use listen::{ListenError, listen, serve};
 pub use routes::router;
+pub use stalls::PrintedStall;
 pub use state::{Serving, ServingParts};

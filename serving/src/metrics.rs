@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
+use anabranch_shared::stall::{Stall, now_ms};
 use axum::http::StatusCode;
 use futures::future::join_all;
 
@@ -74,6 +75,28 @@ fn write_gauges(out: &mut String, views: &[ViewGauges]) {
             line(out, "anabranch_view_lag_events", &labels, lag);
         }
     }
+    write_stalls(out, views);
+}
+
+fn write_stalls(out: &mut String, views: &[ViewGauges]) {
+    header(
+        out,
+        "anabranch_view_stalled_seconds",
+        "gauge",
+        "How long the view has not been brought forward; 0 if it is.",
+    );
+    for view in views {
+        line(out, "anabranch_view_stalled_seconds", &[("view", &view.view)], stalled_seconds(&view.standing.stalls));
+    }
+}
+
+/// Since the first stall began; at least 1 for those of which nobody knows.
+fn stalled_seconds(stalls: &[Stall]) -> u64 {
+    let seconds = |stall: &Stall| {
+        let ms = stall.since_ms.map_or(0, |since| now_ms().saturating_sub(since));
+        u64::try_from(ms / 1000).unwrap_or_default().max(1)
+    };
+    stalls.iter().map(seconds).max().unwrap_or_default()
 }
 
 fn header(out: &mut String, name: &str, kind: &str, help: &str) {

@@ -50,7 +50,8 @@ impl Serving {
             progress.insert(slot.partition, snapshot.progress);
             rows.extend(snapshot.rows);
         }
-        Ok(RealtimeView::new(Standing { progress, bounds }, condition.retain(&pinned.plan, rows)?))
+        let standing = self.standing_at(record, progress, bounds).await?;
+        Ok(RealtimeView::new(standing, condition.retain(&pinned.plan, rows)?))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anabranch_shared::catalog::{Catalog, GenerationRecord};
 use anabranch_shared::position::{EventTime, Offset, Partition};
 use anabranch_shared::realtime::{Outcomes, Progress, Slot};
+use anabranch_shared::stall::Stall;
 use futures::future::try_join_all;
 
 use crate::failure::Failure;
@@ -15,6 +16,8 @@ use crate::state::{Serving, SharedBounds};
 pub(crate) struct Standing {
     pub progress: BTreeMap<Partition, Progress>,
     pub bounds: SharedBounds,
+    /// What keeps the view from being brought forward.
+    pub stalls: Vec<Stall>,
 }
 
 impl Standing {
@@ -92,6 +95,18 @@ impl Serving {
         Ok(())
     }
 
+    /// Where a generation stands that has this progress.
+    pub(crate) async fn standing_at(
+        &self,
+        record: &GenerationRecord,
+        progress: BTreeMap<Partition, Progress>,
+        bounds: SharedBounds,
+    ) -> Result<Standing, Failure> {
+        let standing = Standing { progress, bounds, stalls: Vec::new() };
+        let stalls = self.stalls(record, standing.lag().values().sum()).await?;
+        Ok(Standing { stalls, ..standing })
+    }
+
     /// Where a generation stands now.
     pub(crate) async fn standing(&self, record: &GenerationRecord) -> Result<Standing, Failure> {
         let bounds = self.bounds(&record.definition.source.topic).await?;
@@ -100,6 +115,6 @@ impl Serving {
         let stood = |(slot, progress): (&Slot, Option<Progress>)| {
             (slot.partition, progress.unwrap_or_else(|| at_cut(record, slot.partition)))
         };
-        Ok(Standing { progress: slots.iter().zip(progress).map(stood).collect(), bounds })
+        self.standing_at(record, slots.iter().zip(progress).map(stood).collect(), bounds).await
     }
 }

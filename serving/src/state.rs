@@ -10,6 +10,7 @@ use anabranch_shared::position::Partition;
 use anabranch_shared::project::{Source, ViewConfig};
 use anabranch_shared::realtime::RealtimeStore;
 use anabranch_shared::reference::ReferenceStore;
+use anabranch_shared::stall::SpeedReports;
 use anabranch_shared::view::ViewPlan;
 use datafusion::prelude::SessionContext;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -18,6 +19,7 @@ use crate::condition::Condition;
 use crate::failure::{Failure, Kind};
 use crate::metrics::Metrics;
 use crate::pin::Pins;
+use crate::stalls::NewsCache;
 use crate::{batch_view, sql};
 
 /// A read does not cost a round trip to the broker as long as the bounds are younger than this.
@@ -36,6 +38,8 @@ pub struct ServingParts {
     pub log: Arc<dyn Log>,
     /// The rows that generations pin.
     pub references: Arc<dyn ReferenceStore>,
+    /// What speed jobs say of themselves.
+    pub reports: Arc<dyn SpeedReports>,
     pub sources: BTreeMap<String, Source>,
     pub views: BTreeMap<String, ViewConfig>,
     /// What callers must show as a bearer token; `None` lets everybody in.
@@ -54,6 +58,7 @@ pub struct Serving {
     /// Numbers events without a key.
     pub(crate) turn: AtomicU64,
     bounds: Mutex<HashMap<String, (Instant, SharedBounds)>>,
+    pub(crate) news: NewsCache,
 }
 
 /// The bounds of a topic's partitions.
@@ -70,6 +75,7 @@ impl Serving {
             scans: Semaphore::new(MAX_SCANS),
             turn: AtomicU64::new(0),
             bounds: Mutex::default(),
+            news: NewsCache::default(),
         }
     }
 

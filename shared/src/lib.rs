@@ -33,5 +33,6 @@ pub mod project;
 pub mod realtime;
 pub mod reference;
 pub mod sql_type;
+pub mod stall;
 pub mod view;
 pub mod windows;

@@ -50,6 +50,18 @@ pub struct Bounds {
     pub end: Offset,
 }
 
+/// Events that are in the log and cannot be read yet: a transaction among them is still open, and nothing behind
+/// its first event is delivered before it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecided {
+    /// First event of the oldest open transaction, up to which a reader gets.
+    pub from: Offset,
+    /// Where the log ends.
+    pub end: Offset,
+    /// Ingestion time of the event at `from`, in milliseconds since 1970, if it could be read.
+    pub since_ms: Option<i64>,
+}
+
 /// An event to append; the writer chooses the partition (see [`crate::partitioner`]).
 #[derive(Clone, Debug)]
 pub struct NewEvent {
@@ -127,6 +139,16 @@ pub trait Log: Send + Sync {
 
     /// The retained range of every partition of the topic.
     async fn bounds(&self, topic: &str) -> Result<BTreeMap<Partition, Bounds>, LogError>;
+
+    /// The partitions in which an open transaction holds readers back. A log without transactions has none.
+    async fn undecided(&self, _topic: &str) -> Result<BTreeMap<Partition, Undecided>, LogError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// What is wrong with the way in which the topic is set up, each with the next step.
+    async fn cautions(&self, _topic: &str) -> Result<Vec<String>, LogError> {
+        Ok(Vec::new())
+    }
 
     /// Appends the events; when this returns they are durable. The answer gives each event's
     /// offset, in the order of `events`; events of one partition keep their order.

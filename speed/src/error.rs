@@ -40,6 +40,25 @@ pub enum SpeedError {
 }
 
 impl SpeedError {
+    /// The partition that it is about, and the offset from which on nothing is folded.
+    pub(crate) fn place(&self) -> (Option<Partition>, Option<Offset>) {
+        match self {
+            Self::Log(
+                LogError::Expired { partition, wanted: offset, .. }
+                | LogError::BeyondEnd { partition, wanted: offset, .. },
+            )
+            | Self::Evaluate { partition, offset, .. } => (Some(*partition), Some(*offset)),
+            Self::Log(LogError::Replaced { partition, offset, .. }) => (Some(*partition), Some(*offset)),
+            Self::State { slot, .. } | Self::Store(StoreError::Damaged { slot, .. }) => (Some(slot.partition), None),
+            _ => (None, None),
+        }
+    }
+
+    /// Whether another job has taken over and speaks for the source from now on.
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Fenced { .. }))
+    }
+
     /// Whether trying again from the stored progress can help.
     pub fn is_passing(&self) -> bool {
         match self {

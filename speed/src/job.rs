@@ -9,12 +9,14 @@ use anabranch_shared::event::Decoder;
 use anabranch_shared::log::Log;
 use anabranch_shared::realtime::RealtimeStore;
 use anabranch_shared::reference::ReferenceStore;
+use anabranch_shared::stall::SpeedReports;
 use anabranch_shared::view::ViewPlan;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::SpeedError;
+use crate::report::Reporter;
 use crate::source::SourceJob;
 
 /// What the speed layer works with.
@@ -26,6 +28,8 @@ pub struct SpeedParts {
     /// The rows that generations pin. Whoever publishes a generation keeps them there first; those of
     /// `views` are there already.
     pub references: Arc<dyn ReferenceStore>,
+    /// Where the job says what stands still.
+    pub reports: Arc<dyn SpeedReports>,
     /// The project's views by name.
     pub views: BTreeMap<String, Arc<ViewPlan>>,
 }
@@ -96,6 +100,7 @@ fn source_jobs(parts: &SpeedParts, options: &SpeedOptions, stopped: &watch::Rece
             parts: parts.clone(),
             options: options.clone(),
             decoder: Decoder::new(&source),
+            reporter: Reporter::new(&source.name, parts.reports.clone()),
             source,
             views,
             runtime: Handle::current(),

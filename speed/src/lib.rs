@@ -15,6 +15,7 @@ mod generations;
 mod job;
 mod lane;
 mod replay;
+mod report;
 mod slot;
 mod source;
 

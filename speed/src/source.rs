@@ -20,6 +20,7 @@ use crate::commit::{commit, confirm};
 use crate::generations::{Folded, folded, genesis, promote_caught_up, retire_obsolete};
 use crate::job::{SpeedOptions, SpeedParts};
 use crate::lane::{Lanes, truncate};
+use crate::report::Reporter;
 use crate::slot::SlotFold;
 
 type LogBounds = BTreeMap<Partition, Bounds>;
@@ -34,17 +35,38 @@ pub struct SourceJob {
     /// The project's views over this source.
     pub views: BTreeMap<String, Arc<ViewPlan>>,
     pub runtime: Handle,
+    pub reporter: Reporter,
     pub shutdown: watch::Receiver<bool>,
 }
 
+/// A fold that neither failed nor committed for so long has nothing to commit.
+const QUIET: Duration = Duration::from_secs(5);
+
 impl SourceJob {
-    /// Folds until shutdown. Whatever fails in passing, it starts again from what the store says.
+    /// Folds until shutdown and reports what stands still.
     pub fn run(self) -> Result<(), SpeedError> {
+        self.runtime.block_on(self.reporter.begin());
+        let ended = self.fold_again_and_again();
+        match &ended {
+            Err(error) if error.is_fenced() => return ended,
+            Err(error) => self.reporter.source_stalls(error),
+            Ok(()) => {}
+        }
+        self.runtime.block_on(self.reporter.tell(true));
+        ended
+    }
+
+    /// Whatever fails in passing, it starts again from what the store says.
+    fn fold_again_and_again(&self) -> Result<(), SpeedError> {
         let mut pause = self.options.retry_pause;
         while !self.stopping() {
             let started = Instant::now();
             match self.fold_until_shutdown() {
-                Err(error) if error.is_passing() => warn!("{error}; trying again from the stored progress"),
+                Err(error) if error.is_passing() => {
+                    warn!("{error}; trying again from the stored progress");
+                    self.reporter.source_stalls(&error);
+                    self.runtime.block_on(self.reporter.tell(false));
+                }
                 ended => return ended,
             }
             let lasted = started.elapsed() > Duration::from_secs(10);
@@ -66,7 +88,9 @@ impl SourceJob {
     }
 
     fn fold_until_shutdown(&self) -> Result<(), SpeedError> {
+        self.reporter.begin_again();
         self.runtime.block_on(self.begin())?;
+        let began = Instant::now();
         let mut lanes = Lanes::default();
         let mut refreshed: Option<Instant> = None;
         while !self.stopping() {
@@ -74,7 +98,9 @@ impl SourceJob {
                 self.runtime.block_on(self.refresh(&mut lanes))?;
                 refreshed = Some(Instant::now());
             }
-            self.round(&mut lanes)?;
+            if self.round(&mut lanes)? || began.elapsed() >= QUIET {
+                self.reporter.source_flows();
+            }
         }
         Ok(())
     }
@@ -87,7 +113,10 @@ impl SourceJob {
         for (view, plan) in &self.views {
             match genesis(self.parts.catalog.as_ref(), view, plan, &bounds).await {
                 // Batch or replay may still give it a beginning; the other views go on.
-                Err(SpeedError::Log(error @ LogError::Expired { .. })) => warn!("view '{view}' cannot begin: {error}"),
+                Err(error @ SpeedError::Log(LogError::Expired { .. })) => {
+                    warn!("view '{view}' cannot begin: {error}");
+                    self.reporter.view_stalls(view, None, &error);
+                }
                 begun => begun?,
             }
         }
@@ -116,7 +145,14 @@ impl SourceJob {
             lane.retain(is_wanted)?;
         }
         lanes.sweep();
-        self.take_up(lanes, &wanted, &bounds).await
+        self.reporter.keep_views(|view, stall| {
+            let stands = |f: &Folded| f.record.view == view && stall.generation == Some(f.record.generation);
+            let begins = |f: &Folded| f.record.view == view;
+            if stall.generation.is_some() { wanted.iter().any(stands) } else { !wanted.iter().any(begins) }
+        });
+        self.take_up(lanes, &wanted, &bounds).await?;
+        self.reporter.tell(false).await;
+        Ok(())
     }
 
     /// Sees that the store still has every slot that nothing was committed to for a while.
@@ -137,9 +173,10 @@ impl SourceJob {
             match self.acquire(lanes, folded, bounds).await {
                 Ok(acquired) => slots.extend(acquired),
                 // A candidate that can no longer catch up must not stop the one that answers.
-                Err(SpeedError::Log(error @ LogError::Expired { .. })) if !folded.serving => {
+                Err(error @ SpeedError::Log(LogError::Expired { .. })) if !folded.serving => {
                     let (view, generation) = (&folded.record.view, folded.record.generation);
                     warn!("view '{view}' generation {generation} cannot catch up and will not take over: {error}");
+                    self.reporter.view_stalls(view, Some(generation), &error);
                     lanes.given_up.insert((view.clone(), generation));
                 }
                 Err(error) => return Err(error),
@@ -175,8 +212,10 @@ impl SourceJob {
         Ok(slots)
     }
 
-    /// Reads and folds once in every lane. Waits for events only when nobody has to catch up.
-    fn round(&self, lanes: &mut Lanes) -> Result<(), SpeedError> {
+    /// Reads and folds once in every lane; whether anything was committed. Waits for events only when nobody has to
+    /// catch up.
+    fn round(&self, lanes: &mut Lanes) -> Result<bool, SpeedError> {
+        let mut committed = false;
         let wait = if lanes.lanes.len() > 1 { Duration::ZERO } else { self.options.poll_wait };
         if lanes.lanes.is_empty() {
             self.sleep(self.options.poll_wait);
@@ -188,12 +227,13 @@ impl SourceJob {
                 commits.extend(self.lift(lanes, index, chunk)?);
             }
             self.commit_all(lanes, index, &commits)?;
+            committed |= !commits.is_empty();
             for (partition, _) in &commits {
                 lanes.join(index, *partition)?;
             }
         }
         lanes.sweep();
-        Ok(())
+        Ok(committed)
     }
 
     /// Folds a chunk into all slots of its partition; returns what each has to commit.
@@ -227,6 +267,7 @@ impl SourceJob {
                 // the others go on.
                 Err(failed @ SpeedError::Evaluate { .. }) => {
                     error!("{failed}; the view stands still until its SQL is mended and rebuilt");
+                    self.reporter.view_stalls(&slot.slot.view, Some(slot.slot.generation), &failed);
                     lanes.given_up.insert((slot.slot.view.clone(), slot.slot.generation));
                 }
                 Err(failed) => return Err(failed),

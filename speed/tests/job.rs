@@ -14,7 +14,7 @@ use anabranch_shared::project::Project;
 use anabranch_shared::realtime::{Select, Slot, StateRow};
 use anabranch_shared::view::ViewPlan;
 use anabranch_speed::{SpeedError, SpeedOptions, SpeedParts, run};
-use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog, ReferenceFiles};
+use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog, ObjectReports, ReferenceFiles};
 use object_store::memory::InMemory;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -60,6 +60,7 @@ impl World {
             store: Arc::new(EmbeddedStore::open(dir.path().join("realtime.redb")).unwrap()),
             catalog: Arc::new(ObjectCatalog::new(Arc::new(InMemory::new()), "")),
             references: Arc::new(ReferenceFiles::new(dir.path())),
+            reports: Arc::new(ObjectReports::in_folder(dir.path()).unwrap()),
             views: BTreeMap::from([("spend".to_owned(), view(SPEND)), ("users".to_owned(), view(USERS))]),
         };
         let options = SpeedOptions {

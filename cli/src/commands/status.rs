@@ -1,13 +1,17 @@
 //! `anabranch status`: where every view stands.
 
+use anabranch_serving::PrintedStall;
 use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::args::Global;
 use crate::output::Output;
+use crate::stalls;
 
 /// Evaluations of the view's expressions that had no value.
 const NO_VALUE: &str = "no_value";
+/// What keeps the view from being brought forward, in words.
+const STALLED: &str = "stalled";
 /// What became of the events since the beginning.
 const OUTCOMES: [&str; 4] = ["applied", "late", "far_future", "rejected"];
 
@@ -19,7 +23,8 @@ pub async fn run(global: &Global, output: Output) -> anyhow::Result<()> {
         let name = view["view"].as_str().unwrap_or_default();
         rows.push(summary(&api.get(&format!("/v1/views/{name}"), &[]).await?));
     }
-    let columns = ["view", "generation", "mode", "watermark", "lag"].into_iter().chain(OUTCOMES).chain([NO_VALUE]);
+    let columns =
+        ["view", "generation", "mode", "watermark", "lag"].into_iter().chain(OUTCOMES).chain([NO_VALUE, STALLED]);
     output.table(&json!({ "views": rows }), &columns.map(str::to_owned).collect::<Vec<_>>(), &rows)
 }
 
@@ -31,7 +36,14 @@ fn summary(view: &Value) -> Value {
         "watermark": view["watermark"],
         "lag": view["lag"],
         NO_VALUE: view["failed_evaluations"],
+        STALLED: told(&view["stalls"]),
+        "stalls": if view["stalls"].is_null() { json!([]) } else { view["stalls"].clone() },
     });
     OUTCOMES.iter().for_each(|outcome| row[*outcome] = view["outcomes_total"][*outcome].clone());
     row
+}
+
+fn told(stalls: &Value) -> String {
+    let stalls: Vec<PrintedStall> = serde_json::from_value(stalls.clone()).unwrap_or_default();
+    if stalls.is_empty() { "no".to_owned() } else { stalls.iter().map(stalls::told).collect::<Vec<_>>().join("; ") }
 }

@@ -15,7 +15,7 @@ use anabranch_shared::position::{Cut, CutPoint, Generation, Partition};
 use anabranch_shared::project::{Column, Source, ViewConfig};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
 use anabranch_shared::view::ViewPlan;
-use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog, ReferenceFiles};
+use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog, ObjectReports, ReferenceFiles};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -69,6 +69,7 @@ impl World {
             store: store.clone(),
             log,
             references: Arc::new(ReferenceFiles::new(&root)),
+            reports: Arc::new(ObjectReports::in_folder(&root).unwrap()),
             sources: BTreeMap::new(),
             views: views.into_iter().map(|view| (view, ViewConfig { mode: Mode::Lambda })).collect(),
             api_key: None,

@@ -25,11 +25,12 @@ use crate::state::Serving;
 const MAX_BODY_BYTES: usize = 8 << 20;
 
 /// All routes, as metrics name them; whatever else is asked for is `unknown`.
-const ROUTES: [&str; 12] = [
+const ROUTES: [&str; 13] = [
     "/",
     "/healthz",
     "/readyz",
     "/metrics",
+    "/v1/health",
     "/v1/views",
     "/v1/views/{view}",
     "/v1/views/{view}/rows",
@@ -48,6 +49,7 @@ pub fn router(serving: Serving) -> Router {
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
+        .route("/v1/health", get(operations::health))
         .route("/v1/views", get(views::list))
         .route("/v1/views/{view}", get(views::detail))
         .route("/v1/views/{view}/rows", get(rows::rows))

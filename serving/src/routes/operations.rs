@@ -9,6 +9,7 @@ use axum::response::{Html, IntoResponse};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::health::Health;
 use crate::state::Serving;
 
 pub(super) async fn page() -> impl IntoResponse {
@@ -29,6 +30,11 @@ pub(super) async fn readyz(State(serving): State<Arc<Serving>>) -> Result<Json<V
     }
     serving.reach_store(&catalog).await?;
     Ok(Json(json!({ "status": "ready" })))
+}
+
+/// What the parts say of themselves.
+pub(super) async fn health(State(serving): State<Arc<Serving>>) -> Json<Health> {
+    Json(serving.health().await)
 }
 
 pub(super) async fn metrics(State(serving): State<Arc<Serving>>) -> impl IntoResponse {

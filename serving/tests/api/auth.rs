@@ -22,6 +22,7 @@ async fn every_route_but_health_refuses_anonymous_callers() {
         "/",
         "/readyz",
         "/metrics",
+        "/v1/health",
         "/v1/views",
         "/v1/views/spend",
         "/v1/views/spend/rows",

@@ -17,7 +17,7 @@ use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::project::{Column, Source, ViewConfig};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
 use anabranch_shared::view::ViewPlan;
-use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog, ReferenceFiles};
+use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog, ObjectReports, ReferenceFiles};
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, TimestampMicrosecondArray};
 use axum::Router;
 use axum::body::Body;
@@ -71,6 +71,7 @@ impl World {
             store,
             log: self.log.clone(),
             references: Arc::new(ReferenceFiles::new(&self.root)),
+            reports: Arc::new(ObjectReports::in_folder(&self.root).unwrap()),
             sources: BTreeMap::from([(self.source.name.clone(), self.source.clone())]),
             views,
             api_key: api_key.map(str::to_owned),

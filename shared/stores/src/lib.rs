@@ -5,6 +5,7 @@
 //! | [`Log`](anabranch_shared::log::Log) | [`EmbeddedLog`] | [`KafkaLog`] |
 //! | [`RealtimeStore`](anabranch_shared::realtime::RealtimeStore) | [`EmbeddedStore`] | [`RedisStore`] |
 //! | [`CatalogStore`](anabranch_shared::catalog::CatalogStore) | [`ObjectCatalog`] on a folder | [`ObjectCatalog`] on S3 |
+//! | [`SpeedReports`](anabranch_shared::stall::SpeedReports) | [`ObjectReports`] on a folder | |
 //! | [`ReferenceStore`](anabranch_shared::reference::ReferenceStore) | [`ReferenceFiles`] | |
 //!
 //! Both columns pass the same contract tests. What events, states and records mean stays out of here: to a store they are
@@ -16,9 +17,11 @@ mod identity;
 pub mod log;
 pub mod realtime;
 pub mod reference;
+mod speed_reports;
 
 pub use catalog::ObjectCatalog;
 pub use identity::identity;
 pub use log::{EmbeddedLog, KafkaLog};
 pub use realtime::{EmbeddedStore, RedisStore};
 pub use reference::ReferenceFiles;
+pub use speed_reports::ObjectReports;

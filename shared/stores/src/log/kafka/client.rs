@@ -1,7 +1,7 @@
 //! The connection to the brokers, and what is asked of them apart from events.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anabranch_shared::log::{Bounds, LogError};
@@ -9,9 +9,11 @@ use anabranch_shared::position::{Offset, Partition};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
+
+use super::topic;
 
 /// How long a broker may take to answer a question.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -26,6 +28,8 @@ const REFUSED: &str = "no broker answered within 5 s; is Kafka running? (see inf
 pub(super) struct Cluster {
     at: Arc<str>,
     admin: Arc<AdminClient<Traced>>,
+    /// Sees events of open transactions, too; made when it is first asked.
+    uncommitted: Arc<OnceLock<BaseConsumer<Traced>>>,
 }
 
 /// Hands librdkafka's own log lines to `tracing`; those that matter come back as errors as well.
@@ -49,7 +53,7 @@ impl Cluster {
         let at: Arc<str> = brokers.into();
         let created = config(&at).create_with_context(Traced);
         let admin = created.map_err(|error| unavailable(&at, error))?;
-        let cluster = Self { at, admin: Arc::new(admin) };
+        let cluster = Self { at, admin: Arc::new(admin), uncommitted: Arc::default() };
         cluster.run(Cluster::greet).await?;
         Ok(cluster)
     }
@@ -80,7 +84,11 @@ impl Cluster {
     /// How many partitions the topic has.
     pub(super) async fn partitions(&self, topic: &str) -> Result<u32, LogError> {
         let topic = topic.to_owned();
-        self.run(move |cluster| Ok(cluster.leaders(&topic)?.len() as u32)).await
+        self.run(move |cluster| cluster.partition_count(&topic)).await
+    }
+
+    pub(super) fn partition_count(&self, topic: &str) -> Result<u32, LogError> {
+        Ok(self.leaders(topic)?.len() as u32)
     }
 
     /// The leader of every partition; negative where there is none for now.
@@ -138,8 +146,10 @@ impl Cluster {
     pub(super) async fn bounds(&self, topic: &str) -> Result<BTreeMap<Partition, Bounds>, LogError> {
         let topic = topic.to_owned();
         self.run(move |cluster| {
-            let partitions = cluster.leaders(&topic)?.len() as u32;
-            (0..partitions).map(Partition).map(|p| Ok((p, cluster.watermarks(&topic, p)?))).collect()
+            (0..cluster.partition_count(&topic)?)
+                .map(Partition)
+                .map(|p| Ok((p, cluster.watermarks(&topic, p)?)))
+                .collect()
         })
         .await
     }
@@ -156,6 +166,24 @@ impl Cluster {
                 Err(error) => return Err(self.unavailable(error)),
             }
         }
+    }
+
+    /// The end with the events of open transactions, which [`Cluster::watermarks`] leaves out.
+    pub(super) fn end_of_all(&self, topic: &str, partition: Partition) -> Result<Offset, LogError> {
+        let client = match self.uncommitted.get() {
+            Some(client) => client,
+            None => {
+                let created = topic::uncommitted(self.config()).create_with_context(Traced);
+                let client: BaseConsumer<Traced> = created.map_err(|error| self.unavailable(error))?;
+                self.uncommitted.get_or_init(|| client)
+            }
+        };
+        let asked = client.fetch_watermarks(topic, partition.0 as i32, ANSWER_LIMIT);
+        asked.map(|(_, end)| Offset(end as u64)).map_err(|error| self.unavailable(error))
+    }
+
+    pub(super) fn admin(&self) -> &AdminClient<Traced> {
+        &self.admin
     }
 
     pub(super) fn unavailable(&self, cause: impl ToString) -> LogError {

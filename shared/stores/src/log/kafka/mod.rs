@@ -4,11 +4,12 @@ mod client;
 mod producer;
 mod reader;
 mod rows;
+mod topic;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anabranch_shared::log::{Bounds, Log, LogError, LogReader, NewEvent};
+use anabranch_shared::log::{Bounds, Log, LogError, LogReader, NewEvent, Undecided};
 use anabranch_shared::position::{Offset, Partition};
 use async_trait::async_trait;
 
@@ -54,6 +55,15 @@ impl Log for KafkaLog {
 
     async fn bounds(&self, topic: &str) -> Result<BTreeMap<Partition, Bounds>, LogError> {
         self.cluster.bounds(topic).await
+    }
+
+    async fn undecided(&self, topic: &str) -> Result<BTreeMap<Partition, Undecided>, LogError> {
+        let topic = topic.to_owned();
+        self.cluster.run(move |cluster| topic::undecided(cluster, &topic)).await
+    }
+
+    async fn cautions(&self, topic: &str) -> Result<Vec<String>, LogError> {
+        topic::cautions(&self.cluster, topic).await
     }
 
     async fn append(&self, topic: &str, events: Vec<NewEvent>) -> Result<Vec<(Partition, Offset)>, LogError> {

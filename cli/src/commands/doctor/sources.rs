@@ -1,0 +1,45 @@
+//! The log of a source beside its archive.
+
+use std::path::Path;
+
+use anabranch_batch::Archive;
+use anabranch_serving::{Found, SourceHealth};
+use anabranch_shared::project::Source;
+use anyhow::bail;
+
+use super::Examination;
+use crate::stalls;
+
+pub async fn examine(
+    root: &Path,
+    source: &Source,
+    health: &Found<SourceHealth>,
+    what: &str,
+    examination: &mut Examination,
+) {
+    let health = match health {
+        Found::Found(health) => health,
+        Found::Error(error) => return examination.note(what, Err(error.clone())),
+    };
+    examination.note(what, archived(root, source, health).await.map_err(|error| format!("{error:#}")));
+    health.cautions.iter().for_each(|caution| examination.note(what, Err(caution.clone())));
+    health.stalls.iter().for_each(|stall| examination.note(what, Err(stalls::told(stall))));
+}
+
+/// Whether retention has removed events that neither archive nor views have seen.
+async fn archived(root: &Path, source: &Source, health: &SourceHealth) -> anyhow::Result<String> {
+    let archive = Archive::open(root, source).await?;
+    let cut = archive.map(|archive| archive.cut().clone()).unwrap_or_default();
+    let mut behind = 0;
+    for (partition, retained) in &health.partitions {
+        let next = cut.next(*partition);
+        if retained.start > next {
+            bail!(
+                "partition {partition}: events {next}..{} were removed by retention before they were archived",
+                retained.start
+            );
+        }
+        behind += retained.end.0.saturating_sub(next.0);
+    }
+    Ok(format!("{} partitions, archive {behind} events behind", health.partitions.len()))
+}
