@@ -11,7 +11,7 @@ use anabranch_shared::groups::Groups;
 use anabranch_shared::log::NewEvent;
 use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::project::Project;
-use anabranch_shared::realtime::{Select, Slot, StateRow};
+use anabranch_shared::realtime::{Progress, Select, Slot, StateRow};
 use anabranch_shared::view::ViewPlan;
 use anabranch_speed::{SpeedError, SpeedOptions, SpeedParts, run};
 use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog, ReferenceFiles};
@@ -309,4 +309,34 @@ async fn a_changed_source_is_refused_by_name() {
     let (_stop, job) = world.start();
     let error = job.await.unwrap().unwrap_err().to_string();
     assert!(error.contains("view 'spend': the source's lateness differs"), "{error}");
+}
+
+/// The embedded log's clock cannot be set, so the time that the slot remembers is made that of the new log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_anew_with_the_same_time_is_refused_by_its_content() {
+    let mut world = World::new();
+    let (stop, job) = world.start();
+    world.send(90).await;
+    world.caught_up(1).await;
+    stop.send_replace(true);
+    job.await.unwrap().unwrap();
+    let anew = EmbeddedLog::open(world._dir.path().join("anew.redb")).unwrap();
+    (world.parts.log, world.sent) = (Arc::new(anew), 1000);
+    world.send(120).await;
+    let partition = Partition(1);
+    let mut reader = world.parts.log.reader("orders", &BTreeMap::from([(partition, Offset(29))])).await.unwrap();
+    let found = reader.poll(1, Duration::from_secs(1)).unwrap()[0].timestamps_ms[0];
+    for view in ["spend", "users"] {
+        for partition in (0..3).map(Partition) {
+            let slot = Slot { view: view.to_owned(), generation: Generation(1), partition };
+            let held = world.parts.store.acquire(&slot, CutPoint::default()).await.unwrap();
+            let last = held.last_read().unwrap();
+            assert!(last.offset == Offset(29) && last.checksum.is_some(), "{last:?}");
+            let alike = Progress { last_timestamp_ms: found, ..held };
+            world.parts.store.commit(&slot, &held, &alike, &[]).await.unwrap();
+        }
+    }
+    let (_stop, job) = world.start();
+    let error = job.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("event at offset 29 has another content") && error.contains("under a new name"), "{error}");
 }

@@ -1,7 +1,10 @@
 //! What became of the archived events, and where those that do not count begin.
 
+use std::collections::BTreeMap;
+
 use anabranch_shared::archive::{OFFSET, PARTITION, TIMESTAMP, VERDICT};
 use anabranch_shared::event::Verdict;
+use anabranch_shared::log::LastRead;
 use anabranch_shared::position::{Cut, EventTime, Offset, Partition};
 use anabranch_shared::realtime::Outcomes;
 use arrow::array::{AsArray, RecordBatch};
@@ -63,8 +66,19 @@ impl ArchiveSnapshot {
         Ok(sum)
     }
 
+    /// The last archived event of every partition that has any.
+    pub async fn last_read(&self) -> Result<BTreeMap<Partition, LastRead>> {
+        let mut last_read = BTreeMap::new();
+        for partition in self.cut().0.keys() {
+            let Some((offset, timestamp_ms)) = self.last_timestamp_ms(*partition).await? else { continue };
+            let checksum = self.checksum(*partition, offset).await?;
+            last_read.insert(*partition, LastRead { offset, timestamp_ms, checksum });
+        }
+        Ok(last_read)
+    }
+
     /// The last archived event of a partition, with its time in the log in milliseconds since 1970.
-    pub async fn last_timestamp_ms(&self, partition: Partition) -> Result<Option<(Offset, i64)>> {
+    async fn last_timestamp_ms(&self, partition: Partition) -> Result<Option<(Offset, i64)>> {
         let session = session(&Limits::default())?;
         let here = column(PARTITION).eq(lit(partition.0 as i32));
         let time = cast_expr(column(TIMESTAMP), DataType::Int64).alias("time");

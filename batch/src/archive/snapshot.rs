@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anabranch_shared::archive::{History, HistoryError, OFFSET, PARTITION, schema};
-use anabranch_shared::position::{Cut, Partition};
+use anabranch_shared::position::{Cut, Offset, Partition};
 use anabranch_shared::project::Source;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -20,6 +20,7 @@ use datafusion::prelude::{DataFrame, SessionContext};
 use deltalake::DeltaTable;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::position;
 use crate::Result;
 use crate::delta::at;
 use crate::session::{Limits, session};
@@ -54,6 +55,10 @@ impl ArchiveSnapshot {
     /// Where the archive ends: it holds exactly the events below.
     pub fn cut(&self) -> &Cut {
         &self.cut
+    }
+
+    pub(super) async fn checksum(&self, partition: Partition, offset: Offset) -> Result<Option<u32>> {
+        at(&self.folder, position::checksum(&self.table, partition, offset).await)
     }
 
     /// All rows, with exactly the columns of [`anabranch_shared::archive::schema`].
