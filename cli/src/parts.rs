@@ -7,7 +7,7 @@ use anabranch_shared::catalog::CatalogStore;
 use anabranch_shared::log::Log;
 use anabranch_shared::realtime::RealtimeStore;
 use anabranch_speed::SpeedParts;
-use anabranch_stores::{EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, RedisStore, ReferenceFiles, identity};
+use anabranch_stores::{EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, RedisStore, ReferenceFiles};
 use anyhow::Context;
 
 use crate::hold::Hold;
@@ -38,11 +38,12 @@ impl Parts {
             Some(brokers) => Arc::new(KafkaLog::connect(brokers).await?),
             None => Arc::new(EmbeddedLog::open(root.join("log.redb"))?),
         };
-        let store: Arc<dyn RealtimeStore> = match &project.redis {
-            Some(url) => Arc::new(RedisStore::connect(url, &project.name, &identity(&root).await?).await?),
-            None => Arc::new(EmbeddedStore::open(root.join("realtime.redb"))?),
-        };
         let catalog = Arc::new(ObjectCatalog::in_folder(&root)?);
+        let identity = catalog.identity().await?;
+        let store: Arc<dyn RealtimeStore> = match &project.redis {
+            Some(url) => Arc::new(RedisStore::connect(url, &project.name, &identity).await?),
+            None => Arc::new(EmbeddedStore::open_for(root.join("realtime.redb"), &identity, &catalog.load().await?)?),
+        };
         let references = Arc::new(ReferenceFiles::new(&root));
         let parts = Self { loaded, root, log, store, catalog, references, hold };
         parts.keep_references(&parts.loaded.views)?;
