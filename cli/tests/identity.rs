@@ -213,3 +213,22 @@ fn a_removed_archive_is_written_again_and_a_removed_root_but_for_it_mixes_nothin
     let verified = json_lines(&embedded.run(&["verify"])).remove(0);
     assert!(verified["verified"][0]["difference"].is_null(), "{verified}");
 }
+
+/// The topic begins again, and comes further than the one that is gone.
+#[test]
+fn a_topic_made_anew_is_not_joined_to_what_is_there() {
+    let embedded = Embedded::new();
+    embedded.ingest(&["a", "a", "b"]);
+    json_lines(&embedded.run(&["batch"]));
+    fs::remove_file(embedded.file("data/log.redb")).unwrap();
+    embedded.ingest(&["c", "c", "c", "c"]);
+    for args in [["batch", "--full"], ["replay", "v"]] {
+        let refused = embedded.run(&args);
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && text.contains("is not the one that was read before"), "{args:?}: {text}");
+    }
+    fs::remove_dir_all(embedded.file("data/archive")).unwrap();
+    let published = json_lines(&embedded.run(&["batch"])).remove(0);
+    assert_eq!(published["views"][0]["road"], "batch", "the batch view of the old topic is not continued");
+    assert_eq!(embedded.folded(4), json!([{ "k": "c", "c": 4 }]));
+}

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::position::{Offset, Partition};
 
@@ -140,7 +141,7 @@ pub trait Log: Send + Sync {
 }
 
 /// The last event of a partition that was read, to know the topic again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRead {
     pub offset: Offset,
     /// Its time in the log, in milliseconds since 1970.

@@ -162,8 +162,9 @@ impl SourceJob {
                 let topic = self.source.topic.clone();
                 return Err(LogError::Expired { topic, partition: *partition, wanted, start }.into());
             }
-            // Nothing was read since the cut, whose events the archive knows.
-            last_read.extend(progress.last_read().map(|last| (*partition, last)));
+            // Where nothing was read since the cut, the last event is one below it.
+            let last = progress.last_read().or_else(|| record.last_read.get(partition).copied());
+            last_read.extend(last.map(|last| (*partition, last)));
             slots.push(SlotFold::new(slot, folded.plan.clone(), progress));
         }
         check_last_read(self.parts.log.as_ref(), &self.source.topic, &last_read).await?;

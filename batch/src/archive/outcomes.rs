@@ -70,21 +70,25 @@ impl ArchiveSnapshot {
     pub async fn last_read(&self) -> Result<BTreeMap<Partition, LastRead>> {
         let mut last_read = BTreeMap::new();
         for partition in self.cut().0.keys() {
-            let Some((offset, timestamp_ms)) = self.last_timestamp_ms(*partition).await? else { continue };
-            let checksum = self.checksum(*partition, offset).await?;
-            last_read.insert(*partition, LastRead { offset, timestamp_ms, checksum });
+            last_read.extend(self.last_read_of(*partition).await?.map(|last| (*partition, last)));
         }
         Ok(last_read)
     }
 
-    /// The last archived event of a partition, with its time in the log in milliseconds since 1970.
-    async fn last_timestamp_ms(&self, partition: Partition) -> Result<Option<(Offset, i64)>> {
+    async fn last_read_of(&self, partition: Partition) -> Result<Option<LastRead>> {
+        let known = self.last_checksum(partition).await?;
         let session = session(&Limits::default())?;
-        let here = column(PARTITION).eq(lit(partition.0 as i32));
+        // Only the files at the end are read.
+        let from = known.map_or(0, |(offset, _)| offset.0 as i64);
+        let here = column(PARTITION).eq(lit(partition.0 as i32)).and(column(OFFSET).gt_eq(lit(from)));
         let time = cast_expr(column(TIMESTAMP), DataType::Int64).alias("time");
         let events = self.scan(&session).await?.filter(here)?.select(vec![column(OFFSET), time])?;
         let last = events.sort(vec![column(OFFSET).sort(false, false)])?.limit(0, Some(1))?.collect().await?;
-        Ok(first_row(&last).map(|(offset, us)| (Offset(offset as u64), us.div_euclid(1000))))
+        Ok(first_row(&last).map(|(offset, us)| {
+            let offset = Offset(offset as u64);
+            let checksum = known.filter(|(of, _)| *of == offset).map(|(_, checksum)| checksum);
+            LastRead { offset, timestamp_ms: us.div_euclid(1000), checksum }
+        }))
     }
 
     /// The event of a partition that counts and has the largest event time.

@@ -52,15 +52,13 @@ pub fn transactions(cut: &Cut, last_read: &BTreeMap<Partition, LastRead>) -> Vec
     transactions
 }
 
-/// The checksum of the event at `offset` if it is the last one that was archived with one: an earlier
-/// release may have added events since.
-pub async fn checksum(table: &DeltaTable, partition: Partition, offset: Offset) -> DeltaResult<Option<u32>> {
-    let last = version_of(table, last_offset_id(partition)).await?;
-    if last != i64::try_from(offset.0).ok() {
-        return Ok(None);
-    }
+/// The last event of a partition that was archived with its checksum; an earlier release may have added
+/// events since.
+pub async fn last_checksum(table: &DeltaTable, partition: Partition) -> DeltaResult<Option<(Offset, u32)>> {
+    let Some(offset) = version_of(table, last_offset_id(partition)).await? else { return Ok(None) };
     let checksum = version_of(table, last_checksum_id(partition)).await?;
-    Ok(checksum.and_then(|checksum| u32::try_from(checksum).ok()))
+    let checksum = checksum.and_then(|checksum| u32::try_from(checksum).ok());
+    Ok(checksum.map(|checksum| (Offset(offset as u64), checksum)))
 }
 
 /// The cut that the loaded version of the table holds.

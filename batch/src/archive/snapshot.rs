@@ -57,8 +57,14 @@ impl ArchiveSnapshot {
         &self.cut
     }
 
-    pub(super) async fn checksum(&self, partition: Partition, offset: Offset) -> Result<Option<u32>> {
-        at(&self.folder, position::checksum(&self.table, partition, offset).await)
+    /// What tells this archive from one that was written again: the Delta table's id, made with it.
+    pub fn identity(&self) -> &str {
+        self.table.snapshot().expect("a snapshot is loaded").metadata().id()
+    }
+
+    /// The last event of a partition that was archived with its checksum.
+    pub(super) async fn last_checksum(&self, partition: Partition) -> Result<Option<(Offset, u32)>> {
+        at(&self.folder, position::last_checksum(&self.table, partition).await)
     }
 
     /// All rows, with exactly the columns of [`anabranch_shared::archive::schema`].
