@@ -41,7 +41,13 @@ impl Parts {
         let catalog = Arc::new(ObjectCatalog::in_folder(&root)?);
         let identity = catalog.identity().await?;
         let store: Arc<dyn RealtimeStore> = match &project.redis {
-            Some(url) => Arc::new(RedisStore::connect(url, &project.name, &identity).await?),
+            Some(url) => {
+                let store = RedisStore::connect(url, &project.name, &identity).await?;
+                // Others may publish meanwhile, so the catalog is loaded after this.
+                let generations = store.generations().await?;
+                store.check_published(&generations, &catalog.load().await?)?;
+                Arc::new(store)
+            }
             None => Arc::new(EmbeddedStore::open_for(root.join("realtime.redb"), &identity, &catalog.load().await?)?),
         };
         let references = Arc::new(ReferenceFiles::new(&root));

@@ -94,6 +94,9 @@ async fn a_lost_storage_root_and_a_second_folder_of_the_name_count_nothing_twice
     send(&log, 5).await;
     assert_eq!(servers.folded(one.path(), 15), counted(15));
     assert_eq!(servers.folded(two.path(), 15), counted(15));
+    fs::remove_dir_all(two.path().join("data/catalog")).unwrap();
+    fs::write(two.path().join("views/v.sql"), "SELECT k, count(*) * 10 AS c FROM clicks GROUP BY k").unwrap();
+    assert_eq!(servers.folded(two.path(), 15), counted(150), "a lost catalog alone: generation 1 is another one");
 
     let doctor = String::from_utf8(servers.run(one.path(), &["doctor"]).stdout).unwrap();
     assert!(doctor.contains("other storage roots") && doctor.contains("anabranch:owned:"), "{doctor}");

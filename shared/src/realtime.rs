@@ -9,6 +9,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Catalog;
 use crate::event::Verdict;
 use crate::log::LastRead;
 use crate::position::{CutPoint, Epoch, Generation, Offset, Pane, Partition};
@@ -30,10 +31,10 @@ pub enum StoreError {
     Damaged { slot: Slot, cause: String },
     /// The states are not those of the catalog beside them: going on would join what does not belong together.
     #[error(
-        "real-time store {at} does not belong to the catalog: {cause}. Next: remove {at}, and states are read from the \
+        "real-time store {at} does not belong to the catalog: {cause}. Next: {remove}, and states are read from the \
          log again; or bring back the catalog that the store was filled for"
     )]
-    Foreign { at: String, cause: String },
+    Foreign { at: String, cause: String, remove: String },
     /// The store is set up in a way that can lose state.
     #[error("real-time store {at} cannot be used: {cause}")]
     Unsafe { at: String, cause: String },
@@ -132,6 +133,15 @@ impl Progress {
 
 pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+/// Why generations up to `generation` of `view` that a store has states of are not those of `catalog`: one to come would
+/// go on with them.
+pub fn unpublished(catalog: &Catalog, view: &str, generation: Generation) -> Option<String> {
+    let unknown = generation > catalog.view(view).last;
+    unknown.then(|| {
+        format!("it has states of generation {generation} of view '{view}', which the catalog here never published")
+    })
 }
 
 /// Whether a writer that left `slot` at `expected` is still the one to write it, given the epoch and offset stored there.

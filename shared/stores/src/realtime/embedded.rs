@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use anabranch_shared::catalog::Catalog;
 use anabranch_shared::position::{CutPoint, Generation, Pane};
-use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit};
+use anabranch_shared::realtime::{
+    Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit, unpublished,
+};
 use async_trait::async_trait;
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition};
 
@@ -143,7 +145,8 @@ fn create(database: &Database) -> Result<()> {
 
 /// Sees that the states are those of this catalog's generations, and remembers whose they are.
 fn belong(database: &Database, at: &str, identity: &str, catalog: &Catalog) -> Result<()> {
-    let foreign = |cause: String| Err(Fault::Answer(StoreError::Foreign { at: at.to_owned(), cause }));
+    let foreign =
+        |cause| Err(Fault::Answer(StoreError::Foreign { at: at.to_owned(), cause, remove: format!("remove {at}") }));
     let write = begin(database)?;
     {
         let mut owner = write.open_table(OWNER)?;
@@ -154,10 +157,8 @@ fn belong(database: &Database, at: &str, identity: &str, catalog: &Catalog) -> R
         for slot in write.open_table(SLOTS)?.iter()? {
             let (key, _) = slot?;
             let (view, generation, _) = key.value();
-            if Generation(generation) > catalog.view(view).last {
-                return foreign(format!(
-                    "it has states of generation {generation} of view '{view}', which the catalog here never published"
-                ));
+            if let Some(cause) = unpublished(catalog, view, Generation(generation)) {
+                return foreign(cause);
             }
         }
         owner.insert(CATALOG, identity)?;
