@@ -1,9 +1,11 @@
 //! From batch views to generations: the nightly run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_shared::catalog::{Catalog, CatalogStore, GenerationRecord, Record, Road, ViewGenerations, append_with};
+use anabranch_shared::log::LastRead;
 use anabranch_shared::position::{Cut, Generation, Offset, Partition};
 use anabranch_shared::project::Definition;
 use anabranch_shared::realtime::{Outcomes, RealtimeStore, Slot};
@@ -24,6 +26,10 @@ pub struct GenerationDraft {
     pub fingerprint: String,
     pub cut: Cut,
     pub archive_version: Option<u64>,
+    /// Identity of that archive.
+    pub archive: Option<String>,
+    /// The last event of each partition below the cut.
+    pub last_read: BTreeMap<Partition, LastRead>,
     /// Folder of the batch view, relative to the storage root.
     pub batch_view: Option<String>,
     /// Groups in the batch view.
@@ -66,7 +72,7 @@ pub async fn publish(
     let mut already = None;
     let decide = |catalog: &Catalog| {
         let view = catalog.view(&draft.view);
-        let before = published_before(&view, &draft.fingerprint, &draft.cut);
+        let before = published_before(&view, &draft.fingerprint, &draft.cut, draft.archive.as_deref());
         already = before.filter(|record| Some(record.generation) != draft.replaces).cloned();
         if already.is_some() && is_batch(draft.road) {
             return None;
@@ -95,6 +101,8 @@ fn numbered(draft: &GenerationDraft, generation: Generation, promote: bool) -> G
         fingerprint: draft.fingerprint,
         cut: draft.cut,
         archive_version: draft.archive_version,
+        archive: draft.archive,
+        last_read: draft.last_read,
         batch_view: draft.batch_view,
         rows: draft.rows,
         failed: draft.failed,
@@ -108,10 +116,16 @@ fn is_batch(road: Road) -> bool {
 }
 
 /// The view's newest generation if batch made it from the same definition and the same events.
-fn published_before<'a>(view: &'a ViewGenerations, fingerprint: &str, cut: &Cut) -> Option<&'a GenerationRecord> {
+fn published_before<'a>(
+    view: &'a ViewGenerations,
+    fingerprint: &str,
+    cut: &Cut,
+    archive: Option<&str>,
+) -> Option<&'a GenerationRecord> {
     let newest = view.generations.get(&view.last)?;
     let same = newest.fingerprint == fingerprint && newest.cut.offsets() == cut.offsets();
-    (same && is_batch(newest.road)).then_some(newest)
+    let same_archive = archive.is_none_or(|archive| newest.is_of_archive(archive));
+    (same && same_archive && is_batch(newest.road)).then_some(newest)
 }
 
 /// How the nightly run goes about it.
@@ -170,11 +184,11 @@ async fn run_view(
 ) -> Result<Published> {
     let snapshot = Archive::open_or_create(root, &plan.definition.source).await?.snapshot();
     let generations = catalog.load().await?.view(view);
-    let before = published_before(&generations, &plan.fingerprint, snapshot.cut());
+    let before = published_before(&generations, &plan.fingerprint, snapshot.cut(), Some(snapshot.identity()));
     if let (Some(record), false) = (before, options.full) {
         return Ok(Published::Already(record.clone()));
     }
-    let previous = base(&generations, plan, snapshot.cut(), options);
+    let previous = base(&generations, plan, &snapshot, options);
     let Computed { mut draft, spilled_bytes: spilled } =
         compute(root, view, plan, previous, &snapshot, &options.limits).await?;
     *spilled_bytes = spilled;
@@ -226,15 +240,16 @@ async fn damage(
     })
 }
 
-/// The newest generation that can be continued up to `cut`.
+/// The newest generation that can be continued up to where the archive ends.
 fn base<'a>(
     generations: &'a ViewGenerations,
     plan: &ViewPlan,
-    cut: &Cut,
+    snapshot: &ArchiveSnapshot,
     options: &RunOptions,
 ) -> Option<&'a GenerationRecord> {
     let fits = |record: &&GenerationRecord| {
-        record.fingerprint == plan.fingerprint && record.batch_view.is_some() && cut.covers(&record.cut)
+        let continuable = record.batch_view.is_some() && snapshot.cut().covers(&record.cut);
+        record.fingerprint == plan.fingerprint && continuable && record.is_of_archive(snapshot.identity())
     };
     if options.full { None } else { generations.generations.values().rev().find(fits) }
 }

@@ -81,6 +81,9 @@ fn continued<'a>(
     if !snapshot.cut().covers(&previous.cut) {
         return refuse("the archive ends before its cut");
     }
+    if !previous.is_of_archive(snapshot.identity()) {
+        return refuse("it was computed from an archive that is gone");
+    }
     match &previous.batch_view {
         Some(batch_view) => Ok(batch_view),
         None => refuse("it has no batch view"),
@@ -108,6 +111,8 @@ async fn compute(
         fingerprint: plan.fingerprint.clone(),
         cut: snapshot.cut().clone(),
         archive_version: Some(snapshot.version()),
+        archive: Some(snapshot.identity().to_owned()),
+        last_read: snapshot.last_read().await?,
         batch_view: Some(written.path),
         rows: written.rows,
         failed: previous.map_or(0, |previous| previous.failed) + failed_evaluations(physical.as_ref()),

@@ -9,7 +9,7 @@ use anabranch_shared::realtime::RealtimeStore;
 use anabranch_shared::stall::SpeedReports;
 use anabranch_speed::SpeedParts;
 use anabranch_stores::{
-    EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, ObjectReports, RedisStore, ReferenceFiles, identity,
+    EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, ObjectReports, RedisStore, ReferenceFiles,
 };
 use anyhow::Context;
 
@@ -43,11 +43,18 @@ impl Parts {
             Some(brokers) => Arc::new(KafkaLog::connect(brokers).await?),
             None => Arc::new(EmbeddedLog::open(root.join("log.redb"))?),
         };
-        let store: Arc<dyn RealtimeStore> = match &project.redis {
-            Some(url) => Arc::new(RedisStore::connect(url, &project.name, &identity(&root).await?).await?),
-            None => Arc::new(EmbeddedStore::open(root.join("realtime.redb"))?),
-        };
         let catalog = Arc::new(ObjectCatalog::in_folder(&root)?);
+        let identity = catalog.identity().await?;
+        let store: Arc<dyn RealtimeStore> = match &project.redis {
+            Some(url) => {
+                let store = RedisStore::connect(url, &project.name, &identity).await?;
+                // Others may publish meanwhile, so the catalog is loaded after this.
+                let generations = store.generations().await?;
+                store.check_published(&generations, &catalog.load().await?)?;
+                Arc::new(store)
+            }
+            None => Arc::new(EmbeddedStore::open_for(root.join("realtime.redb"), &identity, &catalog.load().await?)?),
+        };
         let references = Arc::new(ReferenceFiles::new(&root));
         let reports = Arc::new(ObjectReports::in_folder(&root)?);
         let parts = Self { loaded, root, log, store, catalog, references, reports, hold };

@@ -17,7 +17,7 @@ use anabranch_shared::position::{CutPoint, Generation, Offset, Partition};
 use anabranch_shared::project::Project;
 use anabranch_shared::realtime::{RealtimeStore, Select, Slot, StateRow};
 use anabranch_shared::view::ViewPlan;
-use anabranch_stores::{KafkaLog, RedisStore, identity};
+use anabranch_stores::{KafkaLog, ObjectCatalog, RedisStore};
 use support::{Running, Seeded, project};
 
 const KILLS: u64 = 10;
@@ -69,7 +69,8 @@ fn event(number: u64, random: &mut Seeded) -> NewEvent {
 async fn store_of(url: &str, dir: &Path) -> RedisStore {
     let root = dir.join("data");
     std::fs::create_dir_all(&root).unwrap();
-    RedisStore::connect(url, "killed", &identity(&root).await.unwrap()).await.unwrap()
+    let identity = ObjectCatalog::in_folder(&root).unwrap().identity().await.unwrap();
+    RedisStore::connect(url, "killed", &identity).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

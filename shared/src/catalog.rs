@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::position::{Cut, Generation};
+use crate::log::LastRead;
+use crate::position::{Cut, Generation, Partition};
 use crate::project::Definition;
 use crate::realtime::Outcomes;
 
@@ -59,6 +60,13 @@ pub struct GenerationRecord {
     pub cut: Cut,
     /// Version of the archive's Delta table that was read.
     pub archive_version: Option<u64>,
+    /// Identity of that archive: its Delta table's id. Absent where there was none, and in records of earlier
+    /// releases, as `last_read` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
+    /// The last event of each partition below the cut.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub last_read: BTreeMap<Partition, LastRead>,
     /// The batch view's Delta table, relative to the storage root; none for a genesis.
     pub batch_view: Option<String>,
     /// Groups in the batch view.
@@ -71,6 +79,14 @@ pub struct GenerationRecord {
     pub outcomes: Outcomes,
     /// Whether it takes over by itself as soon as it has caught up.
     pub promote: bool,
+}
+
+impl GenerationRecord {
+    /// Whether it was computed from this archive, as far as the record says: one that was removed and written
+    /// again may hold the events of another topic.
+    pub fn is_of_archive(&self, archive: &str) -> bool {
+        self.archive.as_deref().is_none_or(|of| of == archive)
+    }
 }
 
 /// One record of the catalog.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::position::{Offset, Partition};
 
@@ -33,11 +34,10 @@ pub enum LogError {
     BeyondEnd { topic: String, partition: Partition, wanted: Offset, end: Offset },
     /// The last event that was read is another one now: the topic was deleted and made anew.
     #[error(
-        "topic '{topic}' partition {partition}: the event at offset {offset} has the time {found} ms since 1970, and the one \
-         that was read there had {stored}; the topic is not the one that was read before, so its events cannot be \
+        "topic '{topic}' partition {partition}: the event at offset {offset} {difference}; the topic is not the one that was read before, so its events cannot be \
          joined to the stored state. Next: declare the source under a new name and topic, or bring the old topic back"
     )]
-    Replaced { topic: String, partition: Partition, offset: Offset, stored: i64, found: i64 },
+    Replaced { topic: String, partition: Partition, offset: Offset, difference: String },
     /// Stored bytes are not what was written.
     #[error("log {at} is damaged: {cause}")]
     Damaged { at: String, cause: String },
@@ -162,32 +162,86 @@ pub trait Log: Send + Sync {
     async fn reader(&self, topic: &str, from: &BTreeMap<Partition, Offset>) -> Result<Box<dyn LogReader>, LogError>;
 }
 
-/// Checks that the event before `next` is the one that was read there, by its time in the log. Where the log
-/// no longer has it, nothing can be told.
+/// The last event of a partition that was read, to know the topic again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRead {
+    pub offset: Offset,
+    /// Its time in the log, in milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// CRC-32 of its payload; `None` where an earlier release read it.
+    pub checksum: Option<u32>,
+}
+
+impl LastRead {
+    /// The last event of a chunk; `None` when it has none.
+    pub fn of_chunk(chunk: &Chunk) -> Option<Self> {
+        chunk.len().checked_sub(1).map(|last| Self::at(chunk, last))
+    }
+
+    fn at(chunk: &Chunk, index: usize) -> Self {
+        Self {
+            offset: Offset(chunk.offsets[index]),
+            timestamp_ms: chunk.timestamps_ms[index],
+            checksum: Some(crc32fast::hash(chunk.payload(index))),
+        }
+    }
+
+    /// What tells the event that is found at the same offset from this one.
+    fn difference(&self, found: &Self) -> Option<String> {
+        let (stored_ms, found_ms) = (self.timestamp_ms, found.timestamp_ms);
+        if found_ms != stored_ms {
+            return Some(format!(
+                "has the time {found_ms} ms since 1970, and the one that was read there had {stored_ms}"
+            ));
+        }
+        let other = self.checksum.is_some() && self.checksum != found.checksum;
+        other.then(|| format!("has another content than the one that was read there, at the same time {found_ms} ms"))
+    }
+}
+
+/// Checks that the last events that were read are still there, by their time in the log and their content.
+/// Where the log no longer has one, nothing can be told.
 ///
 /// Logs know nothing else that tells a topic from one of its name that was made anew: offsets begin again,
 /// and may have come further meanwhile.
 pub async fn check_last_read(
     log: &dyn Log,
     topic: &str,
-    partition: Partition,
-    next: Offset,
-    stored_ms: i64,
+    last_read: &BTreeMap<Partition, LastRead>,
 ) -> Result<(), LogError> {
-    let Some(last) = next.0.checked_sub(1).map(Offset) else { return Ok(()) };
-    let held = log.bounds(topic).await?.get(&partition).copied();
-    if held.is_none_or(|bounds| last < bounds.start || last >= bounds.end) {
+    let bounds = log.bounds(topic).await?;
+    let held = |partition: &Partition, last: &LastRead| {
+        bounds.get(partition).is_some_and(|bounds| bounds.start <= last.offset && last.offset < bounds.end)
+    };
+    let mut left = last_read.clone();
+    left.retain(|partition, last| held(partition, last));
+    if left.is_empty() {
         return Ok(());
     }
-    let mut reader = log.reader(topic, &BTreeMap::from([(partition, last)])).await?;
-    for chunk in reader.poll(1, LAST_READ_WAIT)? {
-        let found = chunk.offsets.iter().position(|offset| *offset == last.0).map(|index| chunk.timestamps_ms[index]);
-        if let Some(found) = found.filter(|found| *found != stored_ms) {
-            let topic = topic.to_owned();
-            return Err(LogError::Replaced { topic, partition, offset: last, stored: stored_ms, found });
+    let from = left.iter().map(|(partition, last)| (*partition, last.offset)).collect();
+    let mut reader = log.reader(topic, &from).await?;
+    while !left.is_empty() {
+        let before = left.len();
+        for chunk in reader.poll(before, LAST_READ_WAIT)? {
+            if let Some(last) = left.remove(&chunk.partition) {
+                check_again(topic, &chunk, &last)?;
+                reader.pause(chunk.partition)?;
+            }
+        }
+        // The log is silent about the others.
+        if left.len() == before {
+            break;
         }
     }
     Ok(())
+}
+
+/// Compares what is read at the offset of `last`, if there is an event.
+fn check_again(topic: &str, chunk: &Chunk, last: &LastRead) -> Result<(), LogError> {
+    let found = chunk.offsets.iter().position(|offset| *offset == last.offset.0);
+    let difference = found.and_then(|index| last.difference(&LastRead::at(chunk, index)));
+    let (topic, partition, offset) = (topic.to_owned(), chunk.partition, last.offset);
+    difference.map_or(Ok(()), |difference| Err(LogError::Replaced { topic, partition, offset, difference }))
 }
 
 const LAST_READ_WAIT: Duration = Duration::from_secs(5);

@@ -9,7 +9,9 @@ use std::ops::Range;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Catalog;
 use crate::event::Verdict;
+use crate::log::LastRead;
 use crate::position::{CutPoint, Epoch, Generation, Offset, Pane, Partition};
 
 /// Why the real-time store could not do what was asked.
@@ -27,6 +29,12 @@ pub enum StoreError {
     /// Stored bytes are not what was written.
     #[error("{slot}: damaged state: {cause}; drop the generation and rebuild it with `anabranch replay`")]
     Damaged { slot: Slot, cause: String },
+    /// The states are not those of the catalog beside them: going on would join what does not belong together.
+    #[error(
+        "real-time store {at} does not belong to the catalog: {cause}. Next: {remove}, and states are read from the \
+         log again; or bring back the catalog that the store was filled for"
+    )]
+    Foreign { at: String, cause: String, remove: String },
     /// The store is set up in a way that can lose state.
     #[error("real-time store {at} cannot be used: {cause}")]
     Unsafe { at: String, cause: String },
@@ -99,10 +107,41 @@ pub struct Progress {
     pub failed: u64,
     /// Ingestion time of the last event that was read, in milliseconds since 1970; 0 before any.
     pub last_timestamp_ms: i64,
+    /// Offset of that event: below `next - 1` where the log has a gap behind it. Absent in what earlier
+    /// releases stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_offset: Option<Offset>,
+    /// CRC-32 of that event's payload; absent as `last_offset` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_checksum: Option<u32>,
+}
+
+impl Progress {
+    /// The last event that was read; `None` before any.
+    pub fn last_read(&self) -> Option<LastRead> {
+        let before_next = || self.point.next.0.checked_sub(1).filter(|_| self.last_timestamp_ms != 0).map(Offset);
+        let offset = self.last_offset.or_else(before_next)?;
+        Some(LastRead { offset, timestamp_ms: self.last_timestamp_ms, checksum: self.last_checksum })
+    }
+
+    /// Remembers a later event as the last one that was read.
+    pub fn note_read(&mut self, last: LastRead) {
+        self.last_timestamp_ms = last.timestamp_ms;
+        (self.last_offset, self.last_checksum) = (Some(last.offset), last.checksum);
+    }
 }
 
 pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+/// Why generations up to `generation` of `view` that a store has states of are not those of `catalog`: one to come would
+/// go on with them.
+pub fn unpublished(catalog: &Catalog, view: &str, generation: Generation) -> Option<String> {
+    let unknown = generation > catalog.view(view).last;
+    unknown.then(|| {
+        format!("it has states of generation {generation} of view '{view}', which the catalog here never published")
+    })
 }
 
 /// Whether a writer that left `slot` at `expected` is still the one to write it, given the epoch and offset stored there.
@@ -186,4 +225,23 @@ pub trait RealtimeStore: Send + Sync {
 
     /// Removes the slot and its states; removing what is not there is no error.
     async fn remove(&self, slot: &Slot) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_progress_from_before_checksums_is_stored_and_checked_as_it_was() {
+        let earlier = r#"{"epoch":1,"next":7,"max_event_time":null,"applied":7,"late":0,"far_future":0,"rejected":0,"last_timestamp_ms":5}"#;
+        let mut progress: Progress = serde_json::from_str(earlier).unwrap();
+        assert_eq!(serde_json::to_string(&progress).unwrap(), earlier, "its checksum is over these bytes");
+        assert_eq!(progress.last_read(), Some(LastRead { offset: Offset(6), timestamp_ms: 5, checksum: None }));
+        let last = LastRead { offset: Offset(4), timestamp_ms: 0, checksum: Some(1) };
+        progress.note_read(last);
+        let stored = serde_json::to_string(&progress).unwrap();
+        let progress: Progress = serde_json::from_str(&stored).unwrap();
+        assert_eq!(progress.last_read(), Some(last), "behind it there is a gap");
+        assert_eq!(Progress::default().last_read(), None);
+    }
 }

@@ -72,6 +72,8 @@ pub async fn genesis(
         fingerprint: plan.fingerprint.clone(),
         cut: Cut::default(),
         archive_version: None,
+        archive: None,
+        last_read: BTreeMap::new(),
         batch_view: None,
         failed: 0,
         outcomes: Outcomes::default(),

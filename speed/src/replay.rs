@@ -7,7 +7,7 @@ use std::time::Duration;
 use anabranch_shared::archive::{History, OFFSET, TIMESTAMP, VERDICT};
 use anabranch_shared::event::{Decoder, Judge, JudgedEvents, Verdict};
 use anabranch_shared::groups::Groups;
-use anabranch_shared::log::{Log, LogReader};
+use anabranch_shared::log::{LastRead, Log, LogReader};
 use anabranch_shared::position::{Cut, CutPoint, Offset, Partition};
 use anabranch_shared::realtime::{Outcomes, StateRow};
 use anabranch_shared::view::ViewPlan;
@@ -29,6 +29,8 @@ pub struct Replayed {
     /// All groups, sorted by key and pane.
     pub rows: Vec<StateRow>,
     pub cut: Cut,
+    /// The last event of each partition that was read from the log.
+    pub last_read: BTreeMap<Partition, LastRead>,
     /// Evaluations that had no value.
     pub failed: u64,
     /// What became of the events.
@@ -48,7 +50,8 @@ pub async fn replay(
         replay.archived(history, *partition).await?;
     }
     replay.logged(log, end).await?;
-    Ok(Replayed { rows: replay.groups.rows(), cut: replay.cut, failed: replay.failed, outcomes: replay.outcomes })
+    let Replay { groups, cut, last_read, failed, outcomes, .. } = replay;
+    Ok(Replayed { rows: groups.rows(), cut, last_read, failed, outcomes })
 }
 
 struct Replay {
@@ -56,6 +59,7 @@ struct Replay {
     decoder: Decoder,
     groups: Groups,
     cut: Cut,
+    last_read: BTreeMap<Partition, LastRead>,
     failed: u64,
     outcomes: Outcomes,
 }
@@ -68,6 +72,7 @@ impl Replay {
             decoder,
             plan,
             cut: Cut::default(),
+            last_read: BTreeMap::new(),
             failed: 0,
             outcomes: Outcomes::default(),
         }
@@ -152,6 +157,7 @@ impl Replay {
             self.outcomes += judged.outcomes();
             self.fold(&applied, partition)?;
             self.cut.0.insert(partition, CutPoint { ..judged.point });
+            self.last_read.extend(judged.last_read.map(|last| (partition, last)));
         }
         Ok(())
     }

@@ -52,7 +52,9 @@ impl SlotFold {
         progress.point = judged.point;
         progress.outcomes += judged.outcomes();
         progress.failed += failed;
-        progress.last_timestamp_ms = judged.timestamps_ms.last().copied().unwrap_or(progress.last_timestamp_ms);
+        if let Some(last) = judged.last_read {
+            progress.note_read(last);
+        }
         progress
     }
 

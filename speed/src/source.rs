@@ -187,7 +187,7 @@ impl SourceJob {
 
     /// The slots of one generation that are not folded yet.
     async fn acquire(&self, lanes: &Lanes, folded: &Folded, bounds: &LogBounds) -> Result<Vec<SlotFold>, SpeedError> {
-        let (record, mut slots) = (&folded.record, Vec::new());
+        let (record, mut slots, mut last_read) = (&folded.record, Vec::new(), BTreeMap::new());
         for (partition, bounds) in bounds {
             let slot = Slot { view: record.view.clone(), generation: record.generation, partition: *partition };
             if lanes.slots().any(|folded| folded.slot == slot) {
@@ -199,13 +199,12 @@ impl SourceJob {
                 let topic = self.source.topic.clone();
                 return Err(LogError::Expired { topic, partition: *partition, wanted, start }.into());
             }
-            // Nothing was read since the cut, whose events the archive knows.
-            if progress.last_timestamp_ms != 0 {
-                let (log, topic) = (self.parts.log.as_ref(), &self.source.topic);
-                check_last_read(log, topic, *partition, wanted, progress.last_timestamp_ms).await?;
-            }
+            // Where nothing was read since the cut, the last event is one below it.
+            let last = progress.last_read().or_else(|| record.last_read.get(partition).copied());
+            last_read.extend(last.map(|last| (*partition, last)));
             slots.push(SlotFold::new(slot, folded.plan.clone(), progress));
         }
+        check_last_read(self.parts.log.as_ref(), &self.source.topic, &last_read).await?;
         for slot in &slots {
             info!("{}: folding from offset {}", slot.slot, slot.next());
         }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anabranch_shared::catalog::{GenerationRecord, Record, Road};
 use anabranch_shared::event::{Decoder, JudgedEvents};
 use anabranch_shared::groups::Groups;
-use anabranch_shared::log::NewEvent;
+use anabranch_shared::log::{LastRead, NewEvent};
 use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::project::Project;
-use anabranch_shared::realtime::{Select, Slot, StateRow};
+use anabranch_shared::realtime::{Progress, Select, Slot, StateRow};
 use anabranch_shared::view::ViewPlan;
 use anabranch_speed::{SpeedError, SpeedOptions, SpeedParts, run};
 use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog, ObjectReports, ReferenceFiles};
@@ -163,6 +163,7 @@ impl World {
 
     /// Publishes a generation of every view whose batch view, left out here, ends at `cut`.
     async fn publish(&self, generation: u64, cut: &Cut) {
+        let last_read = self.last_read(cut).await;
         for (view, plan) in &self.parts.views {
             let record = GenerationRecord {
                 view: view.clone(),
@@ -172,6 +173,8 @@ impl World {
                 fingerprint: plan.fingerprint.clone(),
                 cut: cut.clone(),
                 archive_version: None,
+                archive: None,
+                last_read: last_read.clone(),
                 batch_view: None,
                 rows: 0,
                 failed: 0,
@@ -181,6 +184,18 @@ impl World {
             let next = self.parts.catalog.load().await.unwrap().next;
             assert!(self.parts.catalog.append(next, &Record::Published(Box::new(record))).await.unwrap());
         }
+    }
+
+    /// The last events below `cut`.
+    async fn last_read(&self, cut: &Cut) -> BTreeMap<Partition, LastRead> {
+        let mut last_read = BTreeMap::new();
+        for (partition, point) in &cut.0 {
+            let before = BTreeMap::from([(*partition, Offset(point.next.0 - 1))]);
+            let mut reader = self.parts.log.reader("orders", &before).await.unwrap();
+            let chunk = reader.poll(1, Duration::from_secs(1)).unwrap().remove(0);
+            last_read.extend(LastRead::of_chunk(&chunk).map(|last| (*partition, last)));
+        }
+        last_read
     }
 
     async fn serving(&self, view: &str) -> Option<Generation> {
@@ -310,4 +325,53 @@ async fn a_changed_source_is_refused_by_name() {
     let (_stop, job) = world.start();
     let error = job.await.unwrap().unwrap_err().to_string();
     assert!(error.contains("view 'spend': the source's lateness differs"), "{error}");
+}
+
+/// The embedded log's clock cannot be set, so the time that the slot remembers is made that of the new log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_anew_with_the_same_time_is_refused_by_its_content() {
+    let mut world = World::new();
+    let (stop, job) = world.start();
+    world.send(90).await;
+    world.caught_up(1).await;
+    stop.send_replace(true);
+    job.await.unwrap().unwrap();
+    let anew = EmbeddedLog::open(world._dir.path().join("anew.redb")).unwrap();
+    (world.parts.log, world.sent) = (Arc::new(anew), 1000);
+    world.send(120).await;
+    let partition = Partition(1);
+    let mut reader = world.parts.log.reader("orders", &BTreeMap::from([(partition, Offset(29))])).await.unwrap();
+    let found = reader.poll(1, Duration::from_secs(1)).unwrap()[0].timestamps_ms[0];
+    for view in ["spend", "users"] {
+        for partition in (0..3).map(Partition) {
+            let slot = Slot { view: view.to_owned(), generation: Generation(1), partition };
+            let held = world.parts.store.acquire(&slot, CutPoint::default()).await.unwrap();
+            let last = held.last_read().unwrap();
+            assert!(last.offset == Offset(29) && last.checksum.is_some(), "{last:?}");
+            let alike = Progress { last_timestamp_ms: found, ..held };
+            world.parts.store.commit(&slot, &held, &alike, &[]).await.unwrap();
+        }
+    }
+    let (_stop, job) = world.start();
+    let error = job.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("event at offset 29 has another content") && error.contains("under a new name"), "{error}");
+}
+
+/// A generation that nothing was folded for yet: only its record knows which topic it ends in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_without_slots_is_not_gone_on_with_over_a_topic_made_anew() {
+    let mut world = World::new();
+    world.send(90).await;
+    let mut cut = Cut::default();
+    for partition in (0..3).map(Partition) {
+        let point = world.expected(&world.parts.views["spend"], partition, CutPoint::default(), Offset(30)).await.1;
+        cut.0.insert(partition, point);
+    }
+    world.publish(1, &cut).await;
+    let anew = EmbeddedLog::open(world._dir.path().join("anew.redb")).unwrap();
+    (world.parts.log, world.sent) = (Arc::new(anew), 1000);
+    world.send(120).await;
+    let (_stop, job) = world.start();
+    let error = job.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("event at offset 29") && error.contains("is not the one that was read before"), "{error}");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anabranch_shared::archive::{OFFSET, PARTITION, VERDICT, schema};
 use anabranch_shared::event::{JudgedEvents, Verdict};
-use anabranch_shared::log::Chunk;
+use anabranch_shared::log::{Chunk, LastRead};
 use anabranch_shared::position::{Cut, Offset, Partition};
 use anabranch_shared::realtime::Outcomes;
 use arrow::array::{ArrayRef, BinaryBuilder, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -35,6 +35,8 @@ pub struct Append<'a> {
     schema: SchemaRef,
     writers: BTreeMap<Partition, DeltaWriter>,
     cut: Cut,
+    /// The last event of each partition that it adds to.
+    last_read: BTreeMap<Partition, LastRead>,
     outcomes: Outcomes,
 }
 
@@ -45,7 +47,8 @@ impl<'a> Append<'a> {
         let files: Vec<usize> = (0..all.fields().len()).filter(|column| *column != partition).collect();
         let schema = Arc::new(all.project(&files).expect("these columns are there"));
         let cut = archive.cut.clone();
-        Self { archive, schema, writers: BTreeMap::new(), cut, outcomes: Outcomes::default() }
+        let (writers, last_read) = (BTreeMap::new(), BTreeMap::new());
+        Self { archive, schema, writers, cut, last_read, outcomes: Outcomes::default() }
     }
 
     /// Adds a judged chunk; `chunk` has its bytes. Fails with [`Error::Unchained`] when it does not
@@ -59,6 +62,7 @@ impl<'a> Append<'a> {
             at(&self.archive.folder, written)?;
         }
         self.cut.0.insert(events.partition, events.point);
+        self.last_read.extend(events.last_read.map(|last| (events.partition, last)));
         self.outcomes += events.outcomes();
         Ok(())
     }
@@ -125,7 +129,7 @@ impl<'a> Append<'a> {
         let properties = CommitProperties::default()
             // Exactly the next version, or not at all.
             .with_max_retries(0)
-            .with_application_transactions(position::transactions(&self.cut))
+            .with_application_transactions(position::transactions(&self.cut, &self.last_read))
             .with_metadata([
                 ("anabranch.ranges".to_owned(), self.ranges()),
                 ("anabranch.rows".to_owned(), json!(self.rows())),

@@ -1,7 +1,10 @@
 //! What became of the archived events, and where those that do not count begin.
 
+use std::collections::BTreeMap;
+
 use anabranch_shared::archive::{OFFSET, PARTITION, TIMESTAMP, VERDICT};
 use anabranch_shared::event::Verdict;
+use anabranch_shared::log::LastRead;
 use anabranch_shared::position::{Cut, EventTime, Offset, Partition};
 use anabranch_shared::realtime::Outcomes;
 use arrow::array::{AsArray, RecordBatch};
@@ -63,14 +66,29 @@ impl ArchiveSnapshot {
         Ok(sum)
     }
 
-    /// The last archived event of a partition, with its time in the log in milliseconds since 1970.
-    pub async fn last_timestamp_ms(&self, partition: Partition) -> Result<Option<(Offset, i64)>> {
+    /// The last archived event of every partition that has any.
+    pub async fn last_read(&self) -> Result<BTreeMap<Partition, LastRead>> {
+        let mut last_read = BTreeMap::new();
+        for partition in self.cut().0.keys() {
+            last_read.extend(self.last_read_of(*partition).await?.map(|last| (*partition, last)));
+        }
+        Ok(last_read)
+    }
+
+    async fn last_read_of(&self, partition: Partition) -> Result<Option<LastRead>> {
+        let known = self.last_checksum(partition).await?;
         let session = session(&Limits::default())?;
-        let here = column(PARTITION).eq(lit(partition.0 as i32));
+        // Only the files at the end are read.
+        let from = known.map_or(0, |(offset, _)| offset.0 as i64);
+        let here = column(PARTITION).eq(lit(partition.0 as i32)).and(column(OFFSET).gt_eq(lit(from)));
         let time = cast_expr(column(TIMESTAMP), DataType::Int64).alias("time");
         let events = self.scan(&session).await?.filter(here)?.select(vec![column(OFFSET), time])?;
         let last = events.sort(vec![column(OFFSET).sort(false, false)])?.limit(0, Some(1))?.collect().await?;
-        Ok(first_row(&last).map(|(offset, us)| (Offset(offset as u64), us.div_euclid(1000))))
+        Ok(first_row(&last).map(|(offset, us)| {
+            let offset = Offset(offset as u64);
+            let checksum = known.filter(|(of, _)| *of == offset).map(|(_, checksum)| checksum);
+            LastRead { offset, timestamp_ms: us.div_euclid(1000), checksum }
+        }))
     }
 
     /// The event of a partition that counts and has the largest event time.

@@ -2,10 +2,12 @@
 //!
 //! `anabranch:partitions` is the number of partitions known; `anabranch:<partition>:next` the next
 //! offset; `anabranch:<partition>:max_event_time` the largest event time in microseconds. Every
-//! commit restates all of them.
+//! commit restates all of them. `anabranch:<partition>:last_offset` and `:last_checksum` are the offset of
+//! the last event and the CRC-32 of its payload, said by the commit that holds it.
 
 use std::collections::BTreeMap;
 
+use anabranch_shared::log::LastRead;
 use anabranch_shared::position::{Cut, CutPoint, EventTime, Offset, Partition};
 use deltalake::kernel::Transaction;
 use deltalake::{DeltaResult, DeltaTable};
@@ -23,8 +25,16 @@ fn max_event_time_id(partition: u32) -> String {
     format!("anabranch:{partition}:max_event_time")
 }
 
-/// The transactions that say `cut`.
-pub fn transactions(cut: &Cut) -> Vec<Transaction> {
+fn last_offset_id(partition: Partition) -> String {
+    format!("anabranch:{partition}:last_offset")
+}
+
+fn last_checksum_id(partition: Partition) -> String {
+    format!("anabranch:{partition}:last_checksum")
+}
+
+/// The transactions that say `cut`, and the last events that are added.
+pub fn transactions(cut: &Cut, last_read: &BTreeMap<Partition, LastRead>) -> Vec<Transaction> {
     let known = cut.0.keys().last().map_or(0, |partition| i64::from(partition.0) + 1);
     let mut transactions = vec![Transaction::new(PARTITIONS, known)];
     for (partition, point) in &cut.0 {
@@ -33,7 +43,22 @@ pub fn transactions(cut: &Cut) -> Vec<Transaction> {
         let time = point.max_event_time.map(|time| Transaction::new(max_event_time_id(partition.0), time.0));
         transactions.extend(time);
     }
+    for (partition, last) in last_read {
+        let Some(checksum) = last.checksum else { continue };
+        let offset = i64::try_from(last.offset.0).expect("offsets are below 2^63");
+        transactions.push(Transaction::new(last_offset_id(*partition), offset));
+        transactions.push(Transaction::new(last_checksum_id(*partition), checksum.into()));
+    }
     transactions
+}
+
+/// The last event of a partition that was archived with its checksum; an earlier release may have added
+/// events since.
+pub async fn last_checksum(table: &DeltaTable, partition: Partition) -> DeltaResult<Option<(Offset, u32)>> {
+    let Some(offset) = version_of(table, last_offset_id(partition)).await? else { return Ok(None) };
+    let checksum = version_of(table, last_checksum_id(partition)).await?;
+    let checksum = checksum.and_then(|checksum| u32::try_from(checksum).ok());
+    Ok(checksum.map(|checksum| (Offset(offset as u64), checksum)))
 }
 
 /// The cut that the loaded version of the table holds.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anabranch_shared::archive::{History, HistoryError, OFFSET, PARTITION, schema};
-use anabranch_shared::position::{Cut, Partition};
+use anabranch_shared::position::{Cut, Offset, Partition};
 use anabranch_shared::project::Source;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -20,6 +20,7 @@ use datafusion::prelude::{DataFrame, SessionContext};
 use deltalake::DeltaTable;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::position;
 use crate::Result;
 use crate::delta::at;
 use crate::session::{Limits, session};
@@ -54,6 +55,16 @@ impl ArchiveSnapshot {
     /// Where the archive ends: it holds exactly the events below.
     pub fn cut(&self) -> &Cut {
         &self.cut
+    }
+
+    /// What tells this archive from one that was written again: the Delta table's id, made with it.
+    pub fn identity(&self) -> &str {
+        self.table.snapshot().expect("a snapshot is loaded").metadata().id()
+    }
+
+    /// The last event of a partition that was archived with its checksum.
+    pub(super) async fn last_checksum(&self, partition: Partition) -> Result<Option<(Offset, u32)>> {
+        at(&self.folder, position::last_checksum(&self.table, partition).await)
     }
 
     /// All rows, with exactly the columns of [`anabranch_shared::archive::schema`].

@@ -293,6 +293,33 @@ async fn a_topic_made_anew_is_refused_although_it_is_longer_than_the_archive() {
     world.archive().await;
 }
 
+/// A producer that sets the times, or one that starts at the same millisecond: only the content differs. The gap is
+/// that of a transaction marker.
+#[tokio::test]
+async fn a_topic_made_anew_with_the_same_times_is_known_by_its_content() {
+    let world = World::new().await;
+    let log = |last: u64, end| {
+        let events = vec![(0, event(0)), (1, event(last)), (4, event(4))];
+        ScriptedLog {
+            start: 0,
+            end,
+            events: events.into_iter().filter(|(offset, _)| *offset < end).collect(),
+            fails_at: None,
+        }
+    };
+    archive_to_end(&log(1, 3), &world.source, world.root(), 100).await.unwrap();
+    for end in [3, 5] {
+        let refused = archive_to_end(&log(2, end), &world.source, world.root(), 100).await.unwrap_err().to_string();
+        let parts =
+            ["event at offset 1 has another content", "is not the one that was read before", "under a new name"];
+        assert!(parts.iter().all(|part| refused.contains(part)), "{refused}");
+    }
+    let run = archive_to_end(&log(1, 5), &world.source, world.root(), 100).await.unwrap();
+    assert_eq!(run.outcomes.total(), 1, "the topic itself goes on");
+    let last = world.snapshot().await.last_read().await.unwrap()[&Partition(0)];
+    assert!(last.offset == Offset(4) && last.checksum.is_some(), "{last:?}");
+}
+
 #[tokio::test]
 async fn what_became_of_the_archived_events_is_counted_from_the_beginning() {
     let world = World::new().await;

@@ -2,7 +2,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_batch::recompute::incremental;
-use anabranch_batch::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run, sweep, write_rows};
+use anabranch_batch::{
+    GenerationDraft, Published, RunOptions, archive_to_end, promote_if_covered, publish, run, sweep, write_rows,
+};
 use anabranch_shared::catalog::{Catalog, CatalogError, CatalogStore, Record, Road};
 use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
@@ -42,6 +44,32 @@ async fn running_twice_publishes_once() {
         assert_eq!(again, Published::Already(first.clone()));
     }
     assert_eq!((folders(&world), catalog.load().await.unwrap().next), (1, 1));
+}
+
+/// The archive was removed, and written again from a topic that was made anew.
+#[tokio::test]
+async fn a_batch_view_is_not_continued_from_another_archive() {
+    let (world, anew) = (World::with_events(0..300).await, World::with_events(1000..1300).await);
+    world.archive().await;
+    let (catalog, views) = (world.catalog(), views(WINDOWED));
+    let first = run(world.root(), &catalog, &views, &options()).await.remove(0).outcome.unwrap().record().clone();
+    let identity = world.snapshot().await.identity().to_owned();
+    assert_eq!((first.archive.as_deref(), first.last_read.len()), (Some(identity.as_str()), 3));
+    for more in [0..0, 1300..1400] {
+        std::fs::remove_dir_all(world.root().join("archive")).unwrap();
+        let last = more.end;
+        anew.append(more).await;
+        archive_to_end(&anew.log, &anew.source, world.root(), 100).await.unwrap();
+        let again = run(world.root(), &catalog, &views, &options()).await.remove(0).outcome.unwrap();
+        let Published::New(record) = again else { panic!("{again:?}") };
+        assert_eq!(record.road, Road::Batch, "with events up to {last}");
+        let rows = world.stored(&views[0].1, record.batch_view.as_ref().unwrap()).await.rows();
+        assert_eq!(rows, anew.fold(&views[0].1, 50).await);
+    }
+    anew.append(1400..1500).await;
+    archive_to_end(&anew.log, &anew.source, world.root(), 100).await.unwrap();
+    let next = run(world.root(), &catalog, &views, &options()).await.remove(0).outcome.unwrap().record().clone();
+    assert_eq!(next.road, Road::Incremental, "the archive itself is continued");
 }
 
 #[tokio::test]
@@ -160,6 +188,8 @@ async fn of_fifty_publishers_one_wins() {
         fingerprint: plan(GLOBAL).fingerprint.clone(),
         cut: world.snapshot().await.cut().clone(),
         archive_version: Some(1),
+        archive: None,
+        last_read: Default::default(),
         batch_view: None,
         rows: 1,
         failed: 0,
@@ -246,6 +276,8 @@ async fn a_candidate_takes_over_when_it_has_read_as_much() {
         fingerprint: plan(GLOBAL).fingerprint.clone(),
         cut: Cut([(Partition(0), at(offsets[0])), (Partition(1), at(offsets[1]))].into()),
         archive_version: None,
+        archive: None,
+        last_read: Default::default(),
         batch_view: None,
         rows: 0,
         failed: 0,

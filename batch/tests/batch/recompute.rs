@@ -33,6 +33,8 @@ fn record(draft: GenerationDraft) -> GenerationRecord {
         fingerprint: draft.fingerprint,
         cut: draft.cut,
         archive_version: draft.archive_version,
+        archive: draft.archive,
+        last_read: draft.last_read,
         batch_view: draft.batch_view,
         rows: draft.rows,
         failed: draft.failed,

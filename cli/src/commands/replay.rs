@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anabranch_batch::{Archive, ArchiveSnapshot, GenerationDraft, Limits, promote_if_covered, publish, write_rows};
 use anabranch_shared::archive::{History, HistoryError};
 use anabranch_shared::catalog::{GenerationRecord, Road};
+use anabranch_shared::log::check_last_read;
 use anabranch_shared::position::{Cut, Offset, Partition};
 use anabranch_shared::view::ViewPlan;
 use async_trait::async_trait;
@@ -37,9 +38,16 @@ pub async fn replay(parts: &Parts, view: &str, promote: bool) -> anyhow::Result<
     let source = &plan.definition.source;
     parts.log.ensure_topic(&source.topic, source.partitions).await?;
     let history = ArchivedHistory::open(parts, &plan).await?;
+    let mut last_read = match &history.snapshot {
+        Some(snapshot) => snapshot.last_read().await?,
+        None => BTreeMap::new(),
+    };
+    // What the log goes on with is joined to what the archive ends with.
+    check_last_read(parts.log.as_ref(), &source.topic, &last_read).await?;
     let bounds = parts.log.bounds(&source.topic).await?;
     let end: BTreeMap<Partition, Offset> = bounds.iter().map(|(partition, bounds)| (*partition, bounds.end)).collect();
     let replayed = anabranch_speed::replay(plan.clone(), &history, parts.log.as_ref(), &end).await?;
+    last_read.extend(replayed.last_read);
     let written = write_rows(&parts.root, view, &plan, &replayed.rows).await?;
     let draft = GenerationDraft {
         view: view.to_owned(),
@@ -48,6 +56,8 @@ pub async fn replay(parts: &Parts, view: &str, promote: bool) -> anyhow::Result<
         fingerprint: plan.fingerprint.clone(),
         cut: replayed.cut,
         archive_version: history.version(),
+        archive: history.snapshot.as_ref().map(|snapshot| snapshot.identity().to_owned()),
+        last_read,
         batch_view: Some(written.path),
         rows: written.rows,
         failed: replayed.failed,

@@ -150,7 +150,8 @@ async fn incremental(
 ) -> anyhow::Result<Option<Vec<StateRow>>> {
     let generations = parts.catalog.load().await?.view(view).generations;
     let continuable = |record: &&GenerationRecord| {
-        record.fingerprint == plan.fingerprint && record.batch_view.is_some() && snapshot.cut().covers(&record.cut)
+        let same = record.fingerprint == plan.fingerprint && record.is_of_archive(snapshot.identity());
+        same && record.batch_view.is_some() && snapshot.cut().covers(&record.cut)
     };
     let smallest = |record: &&GenerationRecord| record.cut.0.values().map(|point| point.next.0).sum::<u64>();
     let Some(record) = generations.values().filter(continuable).min_by_key(smallest) else { return Ok(None) };

@@ -104,6 +104,8 @@ impl World {
             fingerprint: plan.fingerprint.clone(),
             cut,
             archive_version: None,
+            archive: None,
+            last_read: Default::default(),
             batch_view,
             rows: groups.len() as u64,
             failed: 0,

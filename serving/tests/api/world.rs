@@ -124,6 +124,8 @@ impl World {
             fingerprint: plan.fingerprint.clone(),
             cut,
             archive_version: None,
+            archive: None,
+            last_read: Default::default(),
             batch_view: (!batch.is_empty()).then_some(place),
             rows: groups.len() as u64,
             failed: 0,

@@ -34,7 +34,7 @@ pub use time::{
 pub use verdict::{Judge, Verdict};
 
 use crate::archive::{OFFSET, PARTITION};
-use crate::log::Chunk;
+use crate::log::{Chunk, LastRead};
 use crate::position::{CutPoint, Partition};
 use crate::project::Source;
 use crate::realtime::Outcomes;
@@ -54,6 +54,8 @@ pub struct JudgedEvents {
     pub reasons: Vec<(usize, String)>,
     /// Where the log goes on, with what lateness needs there.
     pub point: CutPoint,
+    /// The last event of the chunk.
+    pub last_read: Option<LastRead>,
 }
 
 impl JudgedEvents {
@@ -71,6 +73,7 @@ impl JudgedEvents {
             verdicts,
             reasons: decoded.reasons,
             point: CutPoint { next: chunk.next, max_event_time: judge.max_event_time() },
+            last_read: LastRead::of_chunk(chunk),
         })
     }
 

@@ -1,5 +1,7 @@
 //! The catalog's records in object storage: `catalog/00000000000000000000.json` and so on, without a gap.
 
+mod identity;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -64,10 +66,10 @@ impl ObjectCatalog {
         Ok(catalog)
     }
 
-    /// Waits until the file of a record, if it is one, is on disk.
-    async fn persist(&self, number: u64) -> Result<(), CatalogError> {
+    /// Waits until a file of the catalog, if it is kept in files, is on disk.
+    async fn persist(&self, name: String) -> Result<(), CatalogError> {
         let Some(folder) = &self.files else { return Ok(()) };
-        let path = folder.join(file_name(number));
+        let path = folder.join(name);
         let persisted = tokio::task::spawn_blocking(move || file::persist(&path)).await;
         let persisted = persisted.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
         let unavailable = |error: std::io::Error| CatalogError::Unavailable { at: self.at(), cause: error.to_string() };
@@ -124,7 +126,7 @@ impl CatalogStore for ObjectCatalog {
         let json = serde_json::to_vec_pretty(record).expect("a record has only string keys");
         let created = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.store.put_opts(&self.place(number), json.into(), created).await {
-            Ok(_) => self.persist(number).await.map(|()| true),
+            Ok(_) => self.persist(file_name(number)).await.map(|()| true),
             Err(Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(self.unavailable(error)),
         }

@@ -13,14 +13,12 @@
 
 pub mod catalog;
 mod file;
-mod identity;
 pub mod log;
 pub mod realtime;
 pub mod reference;
 mod speed_reports;
 
 pub use catalog::ObjectCatalog;
-pub use identity::identity;
 pub use log::{EmbeddedLog, KafkaLog};
 pub use realtime::{EmbeddedStore, RedisStore};
 pub use reference::ReferenceFiles;

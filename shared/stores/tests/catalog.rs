@@ -54,6 +54,8 @@ async fn a_published_generation_is_loaded_with_its_cut() {
         fingerprint: "f".to_owned(),
         cut: Cut(BTreeMap::from([(Partition(0), point), (Partition(11), CutPoint::default())])),
         archive_version: Some(3),
+        archive: None,
+        last_read: Default::default(),
         batch_view: None,
         rows: 9,
         failed: 0,

@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::position::{CutPoint, Pane};
-use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit};
+use anabranch_shared::catalog::Catalog;
+use anabranch_shared::position::{CutPoint, Generation, Pane};
+use anabranch_shared::realtime::{
+    Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit, unpublished,
+};
 use async_trait::async_trait;
 use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition};
 
@@ -18,6 +21,9 @@ type SlotKey = (&'static str, u64, u32);
 const SLOTS: TableDefinition<SlotKey, (u64, &[u8])> = TableDefinition::new("slots");
 /// [`row_key`] to the sealed states.
 const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
+/// The identity of the catalog whose generations these are, under [`CATALOG`].
+const OWNER: TableDefinition<&str, &str> = TableDefinition::new("owner");
+const CATALOG: &str = "catalog";
 const PANE_AT: usize = 8;
 const KEY_AT: usize = 16;
 
@@ -37,6 +43,15 @@ impl EmbeddedStore {
         let database = opened.map_err(|cause| StoreError::Unavailable { at: at.to_string(), cause })?;
         let store = Self { at, database: Arc::new(database) };
         create(&store.database).map_err(|fault| store.answer(fault))?;
+        Ok(store)
+    }
+
+    /// Opens the store of the catalog with this identity, which a store without one takes on. Fails with
+    /// [`StoreError::Foreign`] when the store was filled for another catalog, or has states of generations
+    /// that this one never published: a generation to come would go on with them.
+    pub fn open_for(path: impl AsRef<Path>, identity: &str, catalog: &Catalog) -> Result<Self, StoreError> {
+        let store = Self::open(path)?;
+        belong(&store.database, &store.at, identity, catalog).map_err(|fault| store.answer(fault))?;
         Ok(store)
     }
 
@@ -125,6 +140,29 @@ fn create(database: &Database) -> Result<()> {
     let write = database.begin_write()?;
     write.open_table(SLOTS)?;
     write.open_table(ROWS)?;
+    Ok(write.commit()?)
+}
+
+/// Sees that the states are those of this catalog's generations, and remembers whose they are.
+fn belong(database: &Database, at: &str, identity: &str, catalog: &Catalog) -> Result<()> {
+    let foreign =
+        |cause| Err(Fault::Answer(StoreError::Foreign { at: at.to_owned(), cause, remove: format!("remove {at}") }));
+    let write = begin(database)?;
+    {
+        let mut owner = write.open_table(OWNER)?;
+        let stored = owner.get(CATALOG)?.map(|stored| stored.value().to_owned());
+        if let Some(stored) = stored.filter(|stored| stored != identity) {
+            return foreign(format!("its states are those of catalog {stored}, and the catalog here is {identity}"));
+        }
+        for slot in write.open_table(SLOTS)?.iter()? {
+            let (key, _) = slot?;
+            let (view, generation, _) = key.value();
+            if let Some(cause) = unpublished(catalog, view, Generation(generation)) {
+                return foreign(cause);
+            }
+        }
+        owner.insert(CATALOG, identity)?;
+    }
     Ok(write.commit()?)
 }
 

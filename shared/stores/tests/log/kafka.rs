@@ -2,10 +2,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anabranch_infra::Kafka;
-use anabranch_shared::log::{Log, LogError};
+use anabranch_shared::log::{LastRead, Log, LogError, check_last_read};
 use anabranch_shared::position::{Offset, Partition};
 use anabranch_stores::KafkaLog;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
@@ -126,6 +126,50 @@ async fn a_topic_made_anew_is_not_the_one_that_was_read() {
     log.ensure_topic(topic, 1).await.unwrap();
     let error = log.reader(topic, &at([(0, 10)])).await.err().unwrap();
     assert!(matches!(error, LogError::BeyondEnd { wanted: Offset(10), end: Offset(0), .. }), "{error}");
+}
+
+/// Producers that set the times themselves write the same ones again, and a transaction leaves a marker behind the last event.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_made_anew_with_the_same_times_is_known_by_the_content_of_its_last_event() {
+    let InKafka(log) = in_kafka().await;
+    let topic = "made-anew-alike";
+    timed_topic(topic).await;
+    timed_transaction("alike-1", topic, &["one", "two"]).await;
+    await_end(&log, topic, Offset(3)).await;
+    let reader = log.reader(topic, &at([(0, 0)])).await.unwrap();
+    let chunks = read_until(reader, at([(0, 3)])).await;
+    let last = chunks.iter().filter_map(LastRead::of_chunk).next_back().unwrap();
+    assert_eq!((last.offset, last.timestamp_ms), (Offset(1), 1_700_000_000_000));
+    let last = [(Partition(0), last)].into();
+    check_last_read(&log, topic, &last).await.unwrap();
+
+    admin().delete_topics(&[topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while log.bounds(topic).await.is_ok() {
+        assert!(Instant::now() < deadline, "the topic is still there");
+    }
+    timed_topic(topic).await;
+    timed_transaction("alike-2", topic, &["one", "other", "more"]).await;
+    await_end(&log, topic, Offset(4)).await;
+    let error = check_last_read(&log, topic, &last).await.unwrap_err();
+    assert!(matches!(error, LogError::Replaced { offset: Offset(1), .. }), "{error}");
+    assert!(error.to_string().contains("another content than the one that was read there"), "{error}");
+}
+
+/// A topic whose producers set the times.
+async fn timed_topic(topic: &str) {
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1)).set("message.timestamp.type", "CreateTime");
+    admin().create_topics([&new], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+}
+
+async fn timed_transaction(id: &str, topic: &str, payloads: &[&str]) {
+    let producer = transactional(id);
+    producer.begin_transaction().unwrap();
+    for payload in payloads {
+        let record = FutureRecord::<str, str>::to(topic).payload(payload).partition(0).timestamp(1_700_000_000_000);
+        producer.send(record, Duration::from_secs(60)).await.unwrap();
+    }
+    producer.commit_transaction(Duration::from_secs(60)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

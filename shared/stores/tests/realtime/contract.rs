@@ -85,6 +85,8 @@ pub async fn what_was_committed_is_read_back(store: Store, view: &str) {
         point: CutPoint { next: Offset(u64::MAX / 2), max_event_time: Some(EventTime(i64::MIN + 1)) },
         outcomes: Outcomes { applied: 1, late: 2, far_future: 3, rejected: 4 },
         last_timestamp_ms: i64::MAX,
+        last_offset: Some(Offset(u64::MAX)),
+        last_checksum: Some(u32::MAX),
         failed: u64::MAX,
     };
     let mut rows = vec![

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use anabranch_shared::position::{CutPoint, Offset, Pane};
+use anabranch_shared::catalog::{Catalog, ViewGenerations};
+use anabranch_shared::position::{CutPoint, Generation, Offset, Pane};
 use anabranch_shared::realtime::{RealtimeStore, Select, StoreError};
 use anabranch_stores::EmbeddedStore;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -70,4 +71,24 @@ async fn a_flipped_byte_is_refused_by_name() {
         let text = error.to_string();
         assert!(text.contains("view 'v' generation 3 partition 2") && text.contains("pane 60, key user"), "{text}");
     }
+}
+
+/// A file from before stores knew their catalog is taken on by the catalog that published its generations.
+#[tokio::test]
+async fn a_store_belongs_to_the_catalog_that_published_its_generations() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("store.redb");
+    EmbeddedStore::open(&path).unwrap().acquire(&slot("v", 0), CutPoint::default()).await.unwrap();
+    let refused = |identity, catalog: &Catalog| EmbeddedStore::open_for(&path, identity, catalog).err().unwrap();
+    let unknown = refused("one", &Catalog::default()).to_string();
+    assert!(unknown.contains("generation 3 of view 'v', which the catalog here never published"), "{unknown}");
+    let published = |last| {
+        let view = ViewGenerations { last: Generation(last), ..ViewGenerations::default() };
+        Catalog { views: [("v".to_owned(), view)].into(), next: 1 }
+    };
+    assert!(matches!(refused("one", &published(2)), StoreError::Foreign { .. }), "a catalog from an older backup");
+    EmbeddedStore::open_for(&path, "one", &published(3)).unwrap();
+    let other = refused("two", &published(3)).to_string();
+    assert!(other.contains("those of catalog one, and the catalog here is two") && other.contains("Next: "), "{other}");
+    EmbeddedStore::open_for(&path, "one", &published(4)).unwrap();
 }

@@ -2,7 +2,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anabranch_infra::Redis;
-use anabranch_shared::position::{CutPoint, Offset, Pane};
+use anabranch_shared::catalog::{Catalog, ViewGenerations};
+use anabranch_shared::position::{CutPoint, Generation, Offset, Pane};
 use anabranch_shared::realtime::{Progress, RealtimeStore, Select, StoreError};
 use anabranch_stores::RedisStore;
 use redis::Commands;
@@ -54,6 +55,27 @@ async fn a_flipped_byte_is_refused_by_name() {
     let progress = "anabranch:contract:root:{flipped:3:2}:progress";
     let _: () = connection.hset(progress, "next", 2).unwrap();
     assert!(matches!(store.progress(&slot).await.unwrap_err(), StoreError::Damaged { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_of_generations_that_the_catalog_never_published_are_refused() {
+    let url = tokio::task::spawn_blocking(url).await.unwrap();
+    let store = RedisStore::connect(&url, "published", "one").await.unwrap();
+    assert_eq!(store.generations().await.unwrap(), []);
+    store.acquire(&slot("v", 0), CutPoint::default()).await.unwrap();
+    let published = |last| {
+        let view = ViewGenerations { last: Generation(last), ..ViewGenerations::default() };
+        Catalog { views: [("v".to_owned(), view)].into(), next: 1 }
+    };
+    let generations = store.generations().await.unwrap();
+    store.check_published(&generations, &published(3)).unwrap();
+    let refused = store.check_published(&generations, &published(2)).unwrap_err();
+    assert!(matches!(refused, StoreError::Foreign { .. }), "a catalog from an older backup: {refused}");
+    let text = refused.to_string();
+    assert!(text.contains("generation 3 of view 'v'") && text.contains("'anabranch:published:one:*'"), "{text}");
+    let other = RedisStore::connect(&url, "published", "two").await.unwrap();
+    assert_eq!(other.generations().await.unwrap(), []);
+    assert_eq!(other.strangers().await.unwrap(), ["anabranch:published:one:{"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,11 @@ impl Connections {
         policy.map(|policy| policy.trim().to_owned()).ok_or_else(|| self.unavailable("it hides its maxmemory-policy"))
     }
 
-    /// Runs commands that change nothing.
+    pub(super) fn at(&self) -> &str {
+        &self.at
+    }
+
+    /// Runs commands that change nothing, or the same when they are run again.
     pub(super) async fn read<T: FromRedisValue>(&self, reads: &Pipeline) -> Result<T, StoreError> {
         self.ask(reads).await?.map_err(|error| self.failed(&error))
     }

@@ -2,9 +2,12 @@
 //!
 //! | key, each after `anabranch:<project>:<identity>:{<view>:<generation>:<partition>}:` | holds |
 //! |---|---|
-//! | `progress` | hash: epoch, next, max_event_time, outcomes, last_timestamp_ms, crc |
+//! | `progress` | hash: epoch, next, max_event_time, outcomes, last_timestamp_ms, last_offset, last_checksum, crc |
 //! | `panes` | sorted set of the pane starts there are, so that a time range finds its panes |
 //! | `pane:<start>` | hash: key bytes to sealed states |
+//!
+//! `anabranch:<project>:<identity>:{}generations`, a sorted set, has for each view the highest generation that states were
+//! kept for.
 //!
 //! The hash tag `{…}` keeps the keys of a partition in one slot of a Redis Cluster.
 
@@ -14,8 +17,11 @@ mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anabranch_shared::position::{CutPoint, Pane};
-use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit};
+use anabranch_shared::catalog::Catalog;
+use anabranch_shared::position::{CutPoint, Generation, Pane};
+use anabranch_shared::realtime::{
+    Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit, unpublished,
+};
 use async_trait::async_trait;
 use redis::{Cmd, Pipeline, Value, cmd, pipe};
 
@@ -31,17 +37,47 @@ const ATTEMPTS: usize = 100;
 /// A real-time store in Redis.
 pub struct RedisStore {
     project: String,
-    /// Of the storage root whose states these are.
+    /// Of the catalog whose states these are.
     identity: String,
     connections: Connections,
 }
 
 impl RedisStore {
     /// Connects to `redis://[user:password@]host[:port][/database]` and refuses a server that may evict state. Projects
-    /// with different names, and storage roots with different identities, share a server without seeing each other.
+    /// with different names, and catalogs with different identities, share a server without seeing each other.
     pub async fn connect(url: &str, project: &str, identity: &str) -> Result<Self, StoreError> {
         let connections = Connections::open(url).await?;
         Ok(Self { project: project.to_owned(), identity: identity.to_owned(), connections })
+    }
+
+    /// For each view the highest generation that states were kept for.
+    pub async fn generations(&self) -> Result<Vec<(String, Generation)>, StoreError> {
+        let mut ask = pipe();
+        ask.cmd("ZRANGE").arg(self.generations_key()).arg(0).arg(-1).arg("WITHSCORES");
+        let [highest]: [Vec<(String, u64)>; 1] = self.connections.read(&ask).await?;
+        Ok(highest.into_iter().map(|(view, generation)| (view, Generation(generation))).collect())
+    }
+
+    /// Fails with [`StoreError::Foreign`] when `generations` are not all published in a catalog that was loaded after
+    /// them: its records were removed, or are from an older backup.
+    pub fn check_published(&self, generations: &[(String, Generation)], catalog: &Catalog) -> Result<(), StoreError> {
+        let foreign = generations.iter().find_map(|(view, generation)| unpublished(catalog, view, *generation));
+        let at = self.connections.at().to_owned();
+        let pattern = format!("{}*", keys::prefix(&self.project, &self.identity));
+        let remove = format!("remove its states (redis-cli --scan --pattern '{pattern}' | xargs redis-cli unlink)");
+        foreign.map_or(Ok(()), |cause| Err(StoreError::Foreign { at, cause, remove }))
+    }
+
+    fn generations_key(&self) -> String {
+        format!("{}{{}}generations", keys::prefix(&self.project, &self.identity))
+    }
+
+    /// Remembers that there are states of this generation, before there are any.
+    async fn note_generation(&self, slot: &Slot) -> Result<(), StoreError> {
+        let mut note = pipe();
+        note.cmd("ZADD").arg(self.generations_key()).arg("GT").arg(slot.generation.0).arg(&slot.view);
+        let [_added]: [u64; 1] = self.connections.read(&note).await?;
+        Ok(())
     }
 
     fn keys(&self, slot: &Slot) -> Keys {
@@ -114,6 +150,7 @@ impl RealtimeStore for RedisStore {
     }
 
     async fn acquire(&self, slot: &Slot, start: CutPoint) -> Result<Progress, StoreError> {
+        self.note_generation(slot).await?;
         for _ in 0..ATTEMPTS {
             if let Some(progress) = self.try_acquire(slot, start).await? {
                 return Ok(progress);
