@@ -50,7 +50,7 @@ fn the_commands_of_each_page_do_what_the_page_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// The files of a page that is not run, as far as the next project file, are a project.
+/// The files of a page that is not run are a project together.
 #[test]
 fn the_projects_of_each_page_are_valid() {
     for page in documentation().iter().filter(|page| !page.is_run) {
