@@ -3,7 +3,7 @@
 //! memory. The functions come from the registry, so a new one is covered by itself.
 //!
 //! Whatever the arguments, a function has a value or none for each row, the same in any batch, within
-//! bounds of memory and time. `docs/functions.md` lists what came out; `BLESS=1` writes it anew.
+//! bounds of memory and time. `docs/reference/functions.md` lists what came out; `BLESS=1` writes it anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -29,7 +29,7 @@ const COMBINATIONS: usize = 3;
 const LITERALS: usize = 3;
 const MOST_ARGUMENTS: usize = 4;
 const SLOWEST: Duration = Duration::from_secs(20);
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/functions.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/functions.md");
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 struct Random(u64);
@@ -308,7 +308,7 @@ fn hostile_arguments_have_a_value_or_none_and_stop_nothing() {
         std::fs::write(PAGE, &found).unwrap();
     }
     assert!(results.len() > 150, "{} functions", results.len());
-    assert_eq!(std::fs::read_to_string(PAGE).unwrap_or_default(), found, "write docs/functions.md anew with BLESS=1");
+    assert_eq!(std::fs::read_to_string(PAGE).unwrap_or_default(), found, "BLESS=1 writes the page anew");
 }
 
 fn is_window(name: &str) -> bool {

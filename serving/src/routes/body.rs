@@ -34,7 +34,7 @@ pub(super) fn json<T: DeserializeOwned>(headers: &HeaderMap, body: RawBody) -> R
         return Err(unsupported("application/json"));
     }
     serde_json::from_slice(&bytes(body)?).map_err(|error| {
-        Failure::bad(format!("the body is not what this route takes: {error}"), "see the README's section on the API")
+        Failure::bad(format!("the body is not what this route takes: {error}"), "see docs/reference/rest.md")
     })
 }
 

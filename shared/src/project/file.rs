@@ -174,7 +174,7 @@ fn help_for(message: &str) -> &'static str {
     } else if message.contains("missing field") {
         "add the key to this table"
     } else {
-        "see the README's section on the project file"
+        "see docs/reference/project-file.md"
     }
 }
 
