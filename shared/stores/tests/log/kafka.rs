@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anabranch_infra::Kafka;
-use anabranch_shared::log::{LastRead, Log, LogError, check_last_read};
+use anabranch_shared::log::{LastRead, Log, LogError, Undecided, check_last_read};
 use anabranch_shared::position::{Offset, Partition};
 use anabranch_stores::KafkaLog;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -110,6 +111,41 @@ async fn transaction(producer: &FutureProducer, topic: &str, payloads: &[&str], 
     }
     let limit = Duration::from_secs(60);
     if commit { producer.commit_transaction(limit) } else { producer.abort_transaction(limit) }.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_transaction_is_told_with_what_it_holds_back_and_since_when() {
+    let InKafka(log) = in_kafka().await;
+    let topic = "held-back";
+    log.ensure_topic(topic, 2).await.unwrap();
+    log.append(topic, vec![event(0, "before"), event(1, "elsewhere")]).await.unwrap();
+    assert_eq!(log.undecided(topic).await.unwrap(), BTreeMap::new());
+    let writer = transactional("open-writer");
+    writer.begin_transaction().unwrap();
+    let record = FutureRecord::<str, str>::to(topic).payload("open").partition(0);
+    writer.send(record, Duration::from_secs(60)).await.unwrap();
+    log.append(topic, vec![event(0, "behind"), event(1, "elsewhere")]).await.unwrap();
+    let held = log.undecided(topic).await.unwrap();
+    let (partition, Undecided { from, end, since_ms }) = held.first_key_value().unwrap();
+    assert_eq!((held.len(), *partition, *from, *end), (1, Partition(0), Offset(1), Offset(3)));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    assert!((now - 60_000..=now + 1000).contains(&since_ms.unwrap()), "{since_ms:?}");
+    writer.abort_transaction(Duration::from_secs(60)).unwrap();
+    await_end(&log, topic, Offset(4)).await;
+    assert_eq!(log.undecided(topic).await.unwrap(), BTreeMap::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compacted_topic_is_told() {
+    let InKafka(log) = in_kafka().await;
+    for (topic, policy, told) in [("thinned-out", "compact,delete", 1), ("kept-whole", "delete", 0)] {
+        let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1)).set("cleanup.policy", policy);
+        admin().create_topics([&new], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+        log.ensure_topic(topic, 1).await.unwrap();
+        let cautions = log.cautions(topic).await.unwrap();
+        assert_eq!(cautions.len(), told, "{cautions:?}");
+        assert!(cautions.iter().all(|caution| caution.contains("cleanup.policy=compact")), "{cautions:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
