@@ -53,6 +53,7 @@ impl LoadedProject {
         let text = read(&file, "run `anabranch init DIR`, or name the project's folder with --project")?;
         let project = Project::parse(&name, &text)?;
         let references = references(dir, &project)?;
+        warn_of_unused(dir, &project);
         let views = project
             .views
             .keys()
@@ -84,6 +85,18 @@ impl LoadedProject {
     /// The folder of archive, batch views, catalog and embedded stores.
     pub fn root(&self) -> PathBuf {
         self.dir.join(&self.project.root)
+    }
+}
+
+/// A view that nobody has declared computes nothing, which is easily overlooked.
+fn warn_of_unused(dir: &Path, project: &Project) {
+    for file in fs::read_dir(dir.join("views")).into_iter().flatten().flatten() {
+        let path = file.path();
+        let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if path.extension().is_some_and(|extension| extension == "sql") && !project.views.contains_key(name) {
+            let path = path.display();
+            tracing::warn!("{path} is not used: add [views.{name}] to {PROJECT_FILE}, or remove the file");
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anabranch_serving::PrintedStall;
-use anabranch_shared::stall::now_ms;
 
 /// Since when, where and why.
 pub fn told(PrintedStall { stall, since }: &PrintedStall) -> String {
@@ -16,6 +15,10 @@ pub fn told(PrintedStall { stall, since }: &PrintedStall) -> String {
         _ => String::new(),
     };
     format!("{since}{place}: {}", stall.cause)
+}
+
+fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
 }
 
 /// A span of time in its largest unit.

@@ -6,7 +6,7 @@ mod support;
 use std::net::TcpListener;
 
 use anabranch_infra::Redis;
-use support::{output, project};
+use support::{Running, api_of, output, project};
 
 const PROJECT: &str = r#"[project]
 name = "shop"
@@ -67,6 +67,20 @@ fn mistakes_in_a_view_have_a_place() {
         let error = refused(SAME, (from, to));
         assert!(error.contains(place) && error.contains(words) && error.contains("help:"), "{to}: {error}");
     }
+}
+
+#[test]
+fn a_view_without_a_declaration_is_told_and_a_project_without_views_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), &PROJECT.replace("[views.spend]", ""), &[("spend", VIEW)]);
+    let folder = dir.path().to_str().unwrap();
+    let checked = output(&["check", "--project", folder]);
+    let words = String::from_utf8(checked.stderr).unwrap();
+    assert!(checked.status.success() && words.contains("add [views.spend] to anabranch.toml"), "{words}");
+    let _dev = Running::start(dir.path(), &["dev", "--bind", "127.0.0.1:0", "--project", folder]);
+    let api = api_of(dir.path());
+    let found = String::from_utf8(output(&["doctor", "--project", folder]).stdout).unwrap();
+    assert!(found.contains(&api), "{found}");
 }
 
 #[test]

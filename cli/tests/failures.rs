@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Running, eventually, json_lines, output, project};
+use support::{Running, api_of, eventually, json_lines, output, project};
 
 const PROJECT: &str = r#"
 [project]
@@ -47,11 +47,7 @@ fn an_event_without_a_value_stops_nothing_and_is_listed_with_its_offset() {
     std::fs::write(dir.path().join("events.ndjson"), &events).unwrap();
     run(&["ingest", "codes", dir.path().join("events.ndjson").to_str().unwrap()]);
     let dev = Running::start(dir.path(), &["dev", "--project", folder]);
-    // A query beside it would take the embedded parts before it has them.
-    eventually("the API of dev", || {
-        let holder = std::fs::read_to_string(dir.path().join("data/embedded.lock")).ok()?;
-        serde_json::from_str::<Value>(&holder).ok()?["api"].as_str().map(str::to_owned)
-    });
+    api_of(dir.path());
     let rows = |view: &str| {
         eventually("all three events", || {
             let answer = output(&["query", view, "--json", "--project", folder]);

@@ -5,18 +5,14 @@ mod support;
 use std::fs;
 use std::process::Command;
 
-use support::{Running, eventually, json_lines, output, repository};
+use support::{Running, api_of, eventually, json_lines, output, repository};
 
 #[test]
 fn executes_against_the_running_demo() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("demo");
     let _demo = Running::start(dir.path(), &["demo", "--dir", folder.to_str().unwrap(), "--bind", "127.0.0.1:0"]);
-    let holder = folder.join("data/embedded.lock");
-    let api = eventually("the demo's API", || {
-        let holder: serde_json::Value = serde_json::from_str(&fs::read_to_string(&holder).ok()?).ok()?;
-        Some(holder["api"].as_str()?.to_owned())
-    });
+    let api = api_of(&folder);
     // Lines trickle in once the demo is through its steps; then there is a real-time share to plot.
     let project = folder.to_str().unwrap();
     eventually("a line that trickled in", || {

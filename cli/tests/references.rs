@@ -16,7 +16,7 @@ use anabranch_shared::view::ViewPlan;
 use anabranch_stores::{ObjectCatalog, ReferenceFiles};
 use arrow::util::display::array_value_to_string;
 use serde_json::Value;
-use support::{Running, eventually, json_lines, output, project};
+use support::{Running, api_of, eventually, json_lines, output, project};
 
 const PROJECT: &str = r#"[project]
 name = "shop"
@@ -78,7 +78,7 @@ impl Shop {
     fn start(&self) -> Running {
         fs::remove_file(self.dir().join("data/embedded.lock")).unwrap();
         let running = Running::start(self.dir(), &["dev", "--project", self.dir().to_str().unwrap()]);
-        eventually("the API", || api_of(self.dir()));
+        api_of(self.dir());
         running
     }
 
@@ -162,7 +162,7 @@ async fn replay_and_the_live_stream_join_as_batch_does() {
     let events = EVENTS.replace("2024-03-01", "2024-03-02");
     let record = shop.generation(1).await;
     assert_eq!(record.definition.references[0].rows, 2);
-    let url = api_of(shop.dir()).unwrap();
+    let url = api_of(shop.dir());
     let client = reqwest::Client::new();
     let posted = client
         .post(format!("{url}/v1/sources/orders/events"))
@@ -176,12 +176,6 @@ async fn replay_and_the_live_stream_join_as_batch_does() {
     assert_eq!(pin(&view), pin(&view["generations"][0]));
     assert_eq!(pin(&view)["hash"], record.definition.references[0].hash.as_str());
     eventually("the new events", || (shop.answers() == ["Denmark|22.50", "France|11.00"]).then_some(()));
-}
-
-/// The address that the process tells other commands.
-fn api_of(dir: &Path) -> Option<String> {
-    let holder: Value = serde_json::from_slice(&fs::read(dir.join("data/embedded.lock")).ok()?).ok()?;
-    holder["api"].as_str().map(str::to_owned)
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anabranch_shared::catalog::{Mode, Road};
 use anabranch_shared::position::{Generation, Offset, Partition};
-use anabranch_shared::stall::now_ms;
 use serde::Serialize;
 
 use crate::json::iso_time;
@@ -49,4 +48,9 @@ impl Coverage {
             partial: false,
         }
     }
+}
+
+/// The wall clock in milliseconds since 1970, which only says how old an answer is and never decides one.
+pub(crate) fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
 }

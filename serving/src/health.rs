@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use anabranch_shared::log::LogError;
 use anabranch_shared::position::{Offset, Partition};
 use anabranch_shared::project::Source;
 use anabranch_shared::stall::Stall;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Failure;
 use crate::stalls::PrintedStall;
 use crate::state::Serving;
 
@@ -77,8 +77,9 @@ impl Serving {
         }
     }
 
-    async fn source_health(&self, source: &Source) -> Result<SourceHealth, Failure> {
-        let (bounds, news) = (self.bounds(&source.topic).await?, self.news(source).await?);
+    /// The error is the log's own: other answers say only that the log is not available.
+    async fn source_health(&self, source: &Source) -> Result<SourceHealth, LogError> {
+        let (bounds, news) = (self.parts.log.bounds(&source.topic).await?, self.news(source).await?);
         let of_source = news.report.iter().flat_map(|report| &report.stalls).filter(|stall| stall.view.is_none());
         let stalls: Vec<Stall> = of_source.cloned().chain(news.open_transactions()).collect();
         let retained = bounds.iter().map(|(partition, of)| (*partition, Retained { start: of.start, end: of.end }));

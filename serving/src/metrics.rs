@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-use anabranch_shared::stall::{Stall, now_ms};
+use anabranch_shared::stall::Stall;
 use axum::http::StatusCode;
 use futures::future::join_all;
 
+use crate::coverage::now_ms;
 use crate::failure::Failure;
 use crate::pin::not_served;
 use crate::standing::Standing;

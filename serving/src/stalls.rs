@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anabranch_shared::catalog::GenerationRecord;
-use anabranch_shared::log::Undecided;
+use anabranch_shared::log::{LogError, Undecided};
 use anabranch_shared::position::Partition;
 use anabranch_shared::project::Source;
-use anabranch_shared::stall::{ReportError, SpeedReport, Stall, now_ms, stalls_of};
+use anabranch_shared::stall::{ReportError, SpeedReport, Stall, stalls_of};
 use serde::{Deserialize, Serialize};
 
+use crate::coverage::now_ms;
 use crate::failure::Failure;
 use crate::json::iso_time;
 use crate::state::Serving;
@@ -80,7 +81,7 @@ impl Serving {
     }
 
     /// What is known of the source, at most a second old.
-    pub(crate) async fn news(&self, source: &Source) -> Result<Arc<News>, Failure> {
+    pub(crate) async fn news(&self, source: &Source) -> Result<Arc<News>, LogError> {
         if let Some(news) = self.news.young(&source.name) {
             return Ok(news);
         }

@@ -95,11 +95,6 @@ fn nobody_folds(report: Option<&SpeedReport>, view: &str, now_ms: i64) -> Option
     Some(Stall { view, since_ms, cause, ..Stall::default() })
 }
 
-/// The wall clock in milliseconds since 1970.
-pub fn now_ms() -> i64 {
-    chrono::Utc::now().timestamp_millis()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

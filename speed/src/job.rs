@@ -73,6 +73,10 @@ pub async fn run(parts: SpeedParts, options: SpeedOptions, shutdown: watch::Rece
         jobs.spawn_blocking(move || job.run());
     }
     let forward = tokio::spawn(forward(shutdown, stop_all.clone()));
+    if jobs.is_empty() {
+        // Without views there is nothing to fold and no failure either: archive and API beside it go on.
+        let _ = stopped.clone().wait_for(|stop| *stop).await;
+    }
     let mut outcome = Ok(());
     while let Some(ended) = jobs.join_next().await {
         let ended = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));

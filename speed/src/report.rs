@@ -1,10 +1,10 @@
 //! What the job of a source tells other processes of itself.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anabranch_shared::position::Generation;
-use anabranch_shared::stall::{SpeedReport, SpeedReports, Stall, now_ms};
+use anabranch_shared::stall::{SpeedReport, SpeedReports, Stall};
 use tracing::warn;
 
 use crate::SpeedError;
@@ -49,7 +49,8 @@ impl Reporter {
     pub fn begin_again(&self) {
         let mut state = self.state();
         let (of_views, of_source) = std::mem::take(&mut state.stalls).into_iter().partition(|s| s.view.is_some());
-        (state.earlier, state.stalls) = (of_views, of_source);
+        state.stalls = of_source;
+        state.earlier.extend::<Vec<Stall>>(of_views);
     }
 
     /// All views over the source stand still.
@@ -112,4 +113,9 @@ impl Reporter {
 fn stall(error: &SpeedError) -> Stall {
     let (partition, offset) = error.place();
     Stall { partition, offset, since_ms: Some(now_ms()), cause: error.to_string(), ..Stall::default() }
+}
+
+/// The wall clock, for people: nothing that is folded depends on it.
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

@@ -12,6 +12,7 @@ use anabranch_shared::log::{LastRead, NewEvent};
 use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
 use anabranch_shared::project::Project;
 use anabranch_shared::realtime::{Progress, Select, Slot, StateRow};
+use anabranch_shared::stall::SpeedReport;
 use anabranch_shared::view::ViewPlan;
 use anabranch_speed::{SpeedError, SpeedOptions, SpeedParts, run};
 use anabranch_stores::{EmbeddedLog, EmbeddedStore, ObjectCatalog, ObjectReports, ReferenceFiles};
@@ -306,6 +307,23 @@ async fn a_candidate_that_retention_has_overtaken_is_given_up() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(world.serving("spend").await, Some(Generation(1)));
     assert!(!job.is_finished(), "the speed job goes on");
+    let report = world.parts.reports.get("orders").await.unwrap().unwrap();
+    let stalls: Vec<_> =
+        report.stalls.iter().map(|s| (s.view.as_deref(), s.generation, s.partition, s.offset)).collect();
+    let given_up = |view| (Some(view), Some(Generation(2)), Some(Partition(1)), Some(Offset(0)));
+    assert_eq!(stalls, [given_up("spend"), given_up("users")]);
+    stop.send_replace(true);
+    job.await.unwrap().unwrap();
+    let (stop, job) = world.start();
+    let again = loop {
+        let again = world.parts.reports.get("orders").await.unwrap().unwrap();
+        if !again.ended && again.stalls.len() == 2 {
+            break again;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let since = |report: &SpeedReport| report.stalls.iter().map(|stall| stall.since_ms).collect::<Vec<_>>();
+    assert_eq!(since(&again), since(&report), "since the first time, also across a restart");
     stop.send_replace(true);
     job.await.unwrap().unwrap();
 }
@@ -325,6 +343,8 @@ async fn a_changed_source_is_refused_by_name() {
     let (_stop, job) = world.start();
     let error = job.await.unwrap().unwrap_err().to_string();
     assert!(error.contains("view 'spend': the source's lateness differs"), "{error}");
+    let report = world.parts.reports.get("orders").await.unwrap().unwrap();
+    assert!(report.ended && report.stalls[0].cause == error, "the last words of the job: {report:?}");
 }
 
 /// The embedded log's clock cannot be set, so the time that the slot remembers is made that of the new log.

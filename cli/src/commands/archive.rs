@@ -81,6 +81,9 @@ pub async fn follow_all(parts: &Parts, stopped: watch::Receiver<bool>) -> anyhow
             followed.map_err(anyhow::Error::from)
         });
     }
+    if jobs.is_empty() {
+        shutdown::asked(&stopped).await;
+    }
     while let Some(ended) = jobs.join_next().await {
         ended??;
     }

@@ -82,6 +82,15 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// Waits until a process has the embedded parts of the project in `dir` and serves their API, and returns its
+/// address. A command that comes before would take the parts itself.
+pub fn api_of(dir: &Path) -> String {
+    eventually("the API of the process that holds the embedded parts", || {
+        let holder = fs::read(dir.join("data/embedded.lock")).ok()?;
+        serde_json::from_slice::<serde_json::Value>(&holder).ok()?["api"].as_str().map(str::to_owned)
+    })
+}
+
 /// A small deterministic generator, so that a failing run can be repeated from its seed.
 pub struct Seeded(pub u64);
 
