@@ -260,10 +260,15 @@ fn of_number(number: &str) -> Found {
     let value: i128 = format!("{whole}{digits}").parse().map_err(|_| refuse())?;
     let precision = (whole.trim_start_matches('-').len() + digits.len()) as u32;
     match i64::try_from(value) {
-        Ok(_) if digits.is_empty() => Ok(Typed::new(lit(value), Kind::Int)),
-        _ if precision <= 38 => Ok(Typed::new(lit(value), Kind::Decimal(precision, digits.len() as u32))),
+        Ok(_) if digits.is_empty() => Ok(Typed::new(exact(value), Kind::Int)),
+        _ if precision <= 38 => Ok(Typed::new(exact(value), Kind::Decimal(precision, digits.len() as u32))),
         _ => Err(refuse()),
     }
+}
+
+/// Polars computes with integer literals in the smallest type that holds them, and wraps.
+fn exact(value: i128) -> PolarsExpr {
+    lit(value).cast(PolarsType::Int128)
 }
 
 /// A literal of text that is to be a date or a time.

@@ -15,7 +15,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility, lit,
+    Volatility, cast, lit,
 };
 
 use super::OnFailure;
@@ -38,6 +38,11 @@ pub fn checked(expr: Expr, schema: &DFSchema, on_failure: OnFailure) -> Result<T
             let operands = vec![lit(0i64), *operand];
             Ok(Transformed::yes(Arithmetic::function(Operator::Minus, on_failure).call(operands)))
         }
+        // The least value of a type has no absolute value in it.
+        Expr::ScalarFunction(mut call) if call.func.name() == "abs" && is_narrow(&call.args, schema)? => {
+            call.args = call.args.into_iter().map(|operand| cast(operand, DataType::Int64)).collect();
+            Ok(Transformed::yes(Expr::ScalarFunction(call)))
+        }
         // A sign of its own would give a NaN of another sign.
         Expr::Negative(operand) if operand.get_type(schema)?.is_floating() => {
             let minus_one = match operand.get_type(schema)? {
@@ -49,6 +54,11 @@ pub fn checked(expr: Expr, schema: &DFSchema, on_failure: OnFailure) -> Result<T
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+fn is_narrow(operands: &[Expr], schema: &DFSchema) -> Result<bool> {
+    let [operand] = operands else { return Ok(false) };
+    Ok(matches!(operand.get_type(schema)?, DataType::Int8 | DataType::Int16 | DataType::Int32))
 }
 
 fn is_arithmetic(op: Operator) -> bool {

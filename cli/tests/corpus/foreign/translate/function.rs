@@ -85,6 +85,10 @@ fn of_numbers(name: &str, args: &[Typed]) -> Found {
         }
         ("nullif", 2) => Ok(Typed::new(format!("nullif({})", sql.join(", ")), kind)),
         ("greatest" | "least", _) => tried(name, all),
+        // Rule: in 64 bits, as other operations on integers.
+        ("abs", 1) if kind == Kind::Int => {
+            Ok(Typed::tried(format!("abs(CAST({} AS BIGINT))", sql[0]), Kind::Int, &refs))
+        }
         ("abs", 1) => tried(name, kind),
         // Beyond text, DuckDB rounds as we do: half away from zero.
         ("round", 1) | ("ceil" | "floor" | "trunc", 1) if kind != Kind::Int => tried(name, rounded(kind)),
