@@ -224,3 +224,31 @@ fn what_answers_goes_on_without_the_file_and_what_computes_does_not() {
         assert_eq!(shop.run(&["query", "spend"])["generation"], 1);
     }
 }
+
+/// Words that other readers of CSV take for missing values, numbers or booleans.
+#[test]
+fn the_country_code_of_namibia_is_text_in_events_and_references() {
+    let dir = tempfile::tempdir().unwrap();
+    let view = "SELECT o.country AS code, c.name AS name, count(*) AS n FROM orders AS o LEFT JOIN countries AS c \
+                ON o.country = c.code GROUP BY o.country, c.name";
+    project(dir.path(), PROJECT, &[("spend", view)]);
+    fs::write(dir.path().join("countries.csv"), "code,name\nNA,Namibia\n007,bond\nNO,Norway\n").unwrap();
+    let words = ["NA", "NULL", "NaN", "None", "\\N", "true", "007", "", "na", "7"];
+    let row = |word: &&str| format!("{word},1.00,2026-01-01T00:00:00Z\n");
+    let events = "country,amount,ts\n".to_owned() + &words.iter().map(row).collect::<String>();
+    fs::write(dir.path().join("events.csv"), events).unwrap();
+    let run = |args: &[&str]| output(&[args, &["--json", "--project", dir.path().to_str().unwrap()]].concat());
+    json_lines(&run(&["ingest", "orders", dir.path().join("events.csv").to_str().unwrap()]));
+    json_lines(&run(&["batch"]));
+    let answer = json_lines(&run(&["query", "spend"])).remove(0);
+    let found: BTreeMap<Option<&str>, (Option<&str>, u64)> = answer["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["code"].as_str(), (row["name"].as_str(), row["n"].as_u64().unwrap())))
+        .collect();
+    let name =
+        |word: &str| [("NA", "Namibia"), ("007", "bond")].iter().find(|(code, _)| *code == word).map(|(_, name)| *name);
+    let expected = words.map(|word| (Some(word).filter(|word| !word.is_empty()), (name(word), 1)));
+    assert_eq!(found, BTreeMap::from(expected));
+}

@@ -135,6 +135,33 @@ async fn an_open_transaction_is_told_with_what_it_holds_back_and_since_when() {
     assert_eq!(log.undecided(topic).await.unwrap(), BTreeMap::new());
 }
 
+/// Larger than a consumer's usual fetch.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_eight_megabytes_does_not_hold_up_those_behind_it() {
+    let InKafka(log) = in_kafka().await;
+    let topic = "large";
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(1)).set("max.message.bytes", "20000000");
+    admin().create_topics([&new], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    log.ensure_topic(topic, 1).await.unwrap();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers()).set("message.max.bytes", "20000000");
+    let writer: FutureProducer = config.create().unwrap();
+    let large = "x".repeat(8_000_003);
+    for payload in ["small", &large, "behind"] {
+        let record = FutureRecord::<str, str>::to(topic).payload(payload).partition(0);
+        writer.send(record, Duration::from_secs(60)).await.unwrap();
+    }
+    let mut reader = log.reader(topic, &at([(0, 0)])).await.unwrap();
+    let (mut read, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(60));
+    while read.len() < 3 {
+        assert!(Instant::now() < deadline, "{read:?}");
+        for chunk in reader.poll(1000, Duration::from_secs(1)).unwrap() {
+            read.extend((0..chunk.len()).map(|event| chunk.payload(event).len()));
+        }
+    }
+    assert_eq!(read, [5, 8_000_003, 6]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compacted_topic_is_told() {
     let InKafka(log) = in_kafka().await;
