@@ -3,6 +3,14 @@
 use std::time::Duration;
 
 use anabranch_serving::PrintedStall;
+use anyhow::Context;
+use serde_json::Value;
+
+/// Of a view as the API tells of it, which names them only if there are any.
+pub fn of(view: &Value) -> anyhow::Result<Vec<PrintedStall>> {
+    let stalls = view.get("stalls").map(|stalls| serde_json::from_value(stalls.clone())).transpose();
+    Ok(stalls.context("the API's stalls are not those of this release")?.unwrap_or_default())
+}
 
 /// Since when, where and why.
 pub fn told(PrintedStall { stall, since }: &PrintedStall) -> String {

@@ -11,23 +11,7 @@ use anabranch_shared::log::{Log, NewEvent};
 use anabranch_shared::position::Partition;
 use anabranch_stores::KafkaLog;
 use serde_json::{Value, json};
-use support::{Running, eventually, json_lines, output, project};
-
-const PROJECT: &str = r#"
-[project]
-name = "owned"
-[sources.clicks]
-topic = "clicks"
-format = "json"
-event_time = "ts"
-lateness = "30 seconds"
-partitions = 1
-[sources.clicks.columns]
-k = "VARCHAR"
-ts = "TIMESTAMP NOT NULL"
-[views.v]
-"#;
-const VIEWS: [(&str, &str); 1] = [("v", "SELECT k, count(*) AS c FROM clicks GROUP BY k")];
+use support::{CLICKS_VIEWS, Running, api_of, clicks, eventually, json_lines, output, project};
 
 /// Servers that every command line of the test names.
 struct Servers {
@@ -69,7 +53,7 @@ async fn send(log: &KafkaLog, events: usize) {
 
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    project(dir.path(), PROJECT, &VIEWS);
+    project(dir.path(), &clicks("owned"), &CLICKS_VIEWS);
     dir
 }
 
@@ -108,7 +92,7 @@ struct Embedded(tempfile::TempDir);
 impl Embedded {
     fn new() -> Self {
         let embedded = Self(folder());
-        let bound = format!("{PROJECT}[serving]\nbind = \"127.0.0.1:0\"\n");
+        let bound = format!("{}[serving]\nbind = \"127.0.0.1:0\"\n", clicks("owned"));
         fs::write(embedded.0.path().join("anabranch.toml"), bound).unwrap();
         embedded
     }
@@ -131,12 +115,7 @@ impl Embedded {
     /// Folds until the view has applied that many events, and returns its rows.
     fn folded(&self, events: u64) -> Value {
         let _dev = Running::start(self.0.path(), &["dev", "--project", self.0.path().to_str().unwrap()]);
-        // A query beside it would take the embedded parts before it has them.
-        eventually("the API of dev", || {
-            let holder = fs::read_to_string(self.file("data/embedded.lock")).ok()?;
-            let holder: Value = serde_json::from_str(&holder).ok()?;
-            (holder["command"] == "dev" && holder["api"].is_string()).then_some(())
-        });
+        api_of(self.0.path());
         eventually("all events", || {
             let answer = self.run(&["query", "v"]);
             let answer = answer.status.success().then(|| json_lines(&answer).remove(0))?;

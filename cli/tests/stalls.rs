@@ -13,23 +13,8 @@ use anabranch_stores::KafkaLog;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use serde_json::{Value, json};
-use support::{Running, api_of, eventually, json_lines, output, project};
+use support::{CLICKS_VIEWS, Running, api_of, clicks, eventually, json_lines, output, project};
 
-const PROJECT: &str = r#"
-[project]
-name = "stalls"
-[sources.clicks]
-topic = "clicks"
-format = "json"
-event_time = "ts"
-lateness = "30 seconds"
-partitions = 1
-[sources.clicks.columns]
-k = "VARCHAR"
-ts = "TIMESTAMP NOT NULL"
-[views.v]
-"#;
-const VIEWS: [(&str, &str); 1] = [("v", "SELECT k, count(*) AS c FROM clicks GROUP BY k")];
 const EVENT: &str = r#"{"k":"a","ts":"2026-01-01T00:00:00Z"}"#;
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -43,7 +28,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let (kafka, redis, dir) = (Kafka::start().unwrap(), Redis::start().unwrap(), tempfile::tempdir().unwrap());
-        project(dir.path(), PROJECT, &VIEWS);
+        project(dir.path(), &clicks("stalls"), &CLICKS_VIEWS);
         let log = KafkaLog::connect(&kafka.brokers()).await.unwrap();
         log.ensure_topic("clicks", 1).await.unwrap();
         Self { dir, kafka, redis, log }
@@ -167,7 +152,7 @@ async fn an_open_transaction_ahead_is_told_with_its_offset() {
 #[test]
 fn the_doctor_asks_the_process_that_holds_the_embedded_parts() {
     let dir = tempfile::tempdir().unwrap();
-    project(dir.path(), PROJECT, &VIEWS);
+    project(dir.path(), &clicks("stalls"), &CLICKS_VIEWS);
     fs::write(dir.path().join("events.ndjson"), [EVENT, "\n", "{\"k\":1}\n"].concat()).unwrap();
     let run = |command: &[&str]| output(&[command, &["--project", dir.path().to_str().unwrap()]].concat());
     let findings = |answer: &std::process::Output| String::from_utf8_lossy(&answer.stdout).into_owned();
@@ -194,7 +179,7 @@ fn the_doctor_asks_the_process_that_holds_the_embedded_parts() {
 #[test]
 fn a_report_that_cannot_be_read_is_told_and_decides_no_answer() {
     let dir = tempfile::tempdir().unwrap();
-    project(dir.path(), PROJECT, &VIEWS);
+    project(dir.path(), &clicks("stalls"), &CLICKS_VIEWS);
     let run = |command: &[&str]| output(&[command, &["--json", "--project", dir.path().to_str().unwrap()]].concat());
     fs::write(dir.path().join("events.ndjson"), EVENT).unwrap();
     let file: &Path = &dir.path().join("events.ndjson");

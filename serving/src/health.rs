@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::log::LogError;
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_shared::log::{Bounds, LogError};
+use anabranch_shared::position::Partition;
 use anabranch_shared::project::Source;
 use anabranch_shared::stall::Stall;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
+use crate::coverage::now_ms;
 use crate::stalls::PrintedStall;
 use crate::state::Serving;
 
@@ -49,18 +50,11 @@ pub struct StoreHealth {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SourceHealth {
     pub topic: String,
-    pub partitions: BTreeMap<Partition, Retained>,
+    pub partitions: BTreeMap<Partition, Bounds>,
     /// What is wrong with the way in which the topic is set up.
     pub cautions: Vec<String>,
     /// What keeps all views over the source from being brought forward.
     pub stalls: Vec<PrintedStall>,
-}
-
-/// The retained range of a partition, half-open.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Retained {
-    pub start: Offset,
-    pub end: Offset,
 }
 
 impl Serving {
@@ -79,13 +73,12 @@ impl Serving {
 
     /// The error is the log's own: other answers say only that the log is not available.
     async fn source_health(&self, source: &Source) -> Result<SourceHealth, LogError> {
-        let (bounds, news) = (self.parts.log.bounds(&source.topic).await?, self.news(source).await?);
-        let of_source = news.report.iter().flat_map(|report| &report.stalls).filter(|stall| stall.view.is_none());
-        let stalls: Vec<Stall> = of_source.cloned().chain(news.open_transactions()).collect();
-        let retained = bounds.iter().map(|(partition, of)| (*partition, Retained { start: of.start, end: of.end }));
+        let (bounds, status) = (self.parts.log.bounds(&source.topic).await?, self.statuses.of(source).await?);
+        let of_source = status.report.iter().flat_map(|report| &report.stalls).filter(|stall| stall.view.is_none());
+        let stalls: Vec<Stall> = of_source.cloned().chain(status.open_transactions(now_ms())).collect();
         Ok(SourceHealth {
             topic: source.topic.clone(),
-            partitions: retained.collect(),
+            partitions: bounds,
             cautions: self.parts.log.cautions(&source.topic).await?,
             stalls: stalls.iter().map(PrintedStall::from).collect(),
         })

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anabranch_shared::catalog::GenerationRecord;
-use anabranch_shared::log::{LogError, Undecided};
+use anabranch_shared::log::{Log, LogError, Undecided};
 use anabranch_shared::position::Partition;
 use anabranch_shared::project::Source;
-use anabranch_shared::stall::{ReportError, SpeedReport, Stall, stalls_of};
+use anabranch_shared::stall::{ReportError, SpeedReport, SpeedReports, Stall, stalls_of};
 use serde::{Deserialize, Serialize};
 
 use crate::coverage::now_ms;
@@ -16,42 +16,90 @@ use crate::failure::Failure;
 use crate::json::iso_time;
 use crate::state::Serving;
 
-/// How old the news of a source may be that an answer is given with.
+/// A status that is older is asked for again, beside the answer that is given with it.
 const AGE: Duration = Duration::from_secs(1);
+/// An answer waits rather than be given with an older one.
+const MAX_AGE: Duration = Duration::from_secs(5);
+/// Transactions are open all the time where producers use them; one that has been for so long is told.
+const OPEN_TOLD_FROM_MS: i64 = 2_000;
 
 /// What is known of a source apart from its offsets.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct News {
+pub(crate) struct SourceStatus {
     pub report: Option<SpeedReport>,
     pub undecided: BTreeMap<Partition, Undecided>,
 }
 
-impl News {
+impl SourceStatus {
     /// What waits for the end of a transaction.
-    pub fn open_transactions(&self) -> impl Iterator<Item = Stall> {
-        self.undecided.iter().map(|(partition, undecided)| open_transaction(*partition, undecided))
+    pub fn open_transactions(&self, now_ms: i64) -> impl Iterator<Item = Stall> {
+        let lasts = move |of: &Undecided| of.since_ms.is_none_or(|ms| now_ms.saturating_sub(ms) >= OPEN_TOLD_FROM_MS);
+        let lasting = self.undecided.iter().filter(move |(_, undecided)| lasts(undecided));
+        lasting.map(|(partition, undecided)| open_transaction(*partition, undecided))
     }
 }
 
-/// News by source.
+/// Statuses by source.
 #[derive(Default)]
-pub(crate) struct NewsCache(Mutex<HashMap<String, (Instant, Arc<News>)>>);
+pub(crate) struct StatusCache(Mutex<HashMap<String, Kept>>);
 
-impl NewsCache {
-    /// What is young enough. Of those who find it old, the first one asks and the others go on with what is there.
-    fn young(&self, source: &str) -> Option<Arc<News>> {
+struct Kept {
+    status: Arc<SourceStatus>,
+    read: Instant,
+    /// When somebody was last sent to ask again.
+    asked: Instant,
+}
+
+impl StatusCache {
+    /// What is not too old, and whether the caller is the one to ask again.
+    fn get(&self, source: &str) -> Option<(Arc<SourceStatus>, bool)> {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read, news) = cache.get_mut(source)?;
-        if read.elapsed() >= AGE {
-            *read = Instant::now();
-            return None;
+        let kept = cache.get_mut(source).filter(|kept| kept.read.elapsed() < MAX_AGE)?;
+        let ask = kept.asked.elapsed() >= AGE;
+        if ask {
+            kept.asked = Instant::now();
         }
-        Some(news.clone())
+        Some((kept.status.clone(), ask))
     }
 
-    fn put(&self, source: &str, news: Arc<News>) {
+    fn put(&self, source: &str, status: Arc<SourceStatus>) {
+        let (read, asked) = (Instant::now(), Instant::now());
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.insert(source.to_owned(), (Instant::now(), news));
+        cache.insert(source.to_owned(), Kept { status, read, asked });
+    }
+}
+
+/// Asks for the status of sources, mostly before an answer needs it.
+#[derive(Clone)]
+pub(crate) struct SourceStatuses {
+    reports: Arc<dyn SpeedReports>,
+    log: Arc<dyn Log>,
+    cache: Arc<StatusCache>,
+}
+
+impl SourceStatuses {
+    pub fn new(reports: Arc<dyn SpeedReports>, log: Arc<dyn Log>) -> Self {
+        Self { reports, log, cache: Arc::default() }
+    }
+
+    /// What is known of the source, at most five seconds old.
+    pub async fn of(&self, source: &Source) -> Result<Arc<SourceStatus>, LogError> {
+        let Some((status, ask)) = self.cache.get(&source.name) else { return self.ask(source).await };
+        if ask {
+            let (statuses, source) = (self.clone(), source.clone());
+            // Its error is that of the next one who has to wait.
+            tokio::spawn(async move { statuses.ask(&source).await.map(drop) });
+        }
+        Ok(status)
+    }
+
+    async fn ask(&self, source: &Source) -> Result<Arc<SourceStatus>, LogError> {
+        let status = Arc::new(SourceStatus {
+            report: self.reports.get(&source.name).await.unwrap_or_else(|error| Some(unreadable(&error))),
+            undecided: self.log.undecided(&source.topic).await?,
+        });
+        self.cache.put(&source.name, status.clone());
+        Ok(status)
     }
 }
 
@@ -74,23 +122,10 @@ impl From<&Stall> for PrintedStall {
 impl Serving {
     /// The stalls of the view that this generation is of.
     pub(crate) async fn stalls(&self, record: &GenerationRecord, lag: u64) -> Result<Vec<Stall>, Failure> {
-        let news = self.news(&record.definition.source).await?;
-        let mut stalls = stalls_of(news.report.as_ref(), &record.view, lag, now_ms());
-        stalls.extend(news.open_transactions());
+        let (status, now_ms) = (self.statuses.of(&record.definition.source).await?, now_ms());
+        let mut stalls = stalls_of(status.report.as_ref(), &record.view, lag, now_ms);
+        stalls.extend(status.open_transactions(now_ms));
         Ok(stalls)
-    }
-
-    /// What is known of the source, at most a second old.
-    pub(crate) async fn news(&self, source: &Source) -> Result<Arc<News>, LogError> {
-        if let Some(news) = self.news.young(&source.name) {
-            return Ok(news);
-        }
-        let news = Arc::new(News {
-            report: self.parts.reports.get(&source.name).await.unwrap_or_else(|error| Some(unreadable(&error))),
-            undecided: self.parts.log.undecided(&source.topic).await?,
-        });
-        self.news.put(&source.name, news.clone());
-        Ok(news)
     }
 }
 
@@ -112,5 +147,23 @@ fn open_transaction(partition: Partition, undecided: &Undecided) -> Stall {
             undecided.from,
         ),
         ..Stall::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anabranch_shared::position::Offset;
+
+    use super::*;
+
+    #[test]
+    fn a_transaction_that_is_open_for_a_moment_is_no_stall() {
+        let open = |since_ms| Undecided { from: Offset(3), end: Offset(5), since_ms };
+        let told = |since_ms, now_ms| {
+            let undecided = BTreeMap::from([(Partition(0), open(since_ms))]);
+            SourceStatus { report: None, undecided }.open_transactions(now_ms).count()
+        };
+        assert_eq!((told(Some(1000), 2999), told(Some(1000), 3000)), (0, 1));
+        assert_eq!(told(None, 0), 1, "nobody knows for how long");
     }
 }

@@ -19,7 +19,7 @@ use crate::condition::Condition;
 use crate::failure::{Failure, Kind};
 use crate::metrics::Metrics;
 use crate::pin::Pins;
-use crate::stalls::NewsCache;
+use crate::stalls::SourceStatuses;
 use crate::{batch_view, sql};
 
 /// A read does not cost a round trip to the broker as long as the bounds are younger than this.
@@ -58,7 +58,7 @@ pub struct Serving {
     /// Numbers events without a key.
     pub(crate) turn: AtomicU64,
     bounds: Mutex<HashMap<String, (Instant, SharedBounds)>>,
-    pub(crate) news: NewsCache,
+    pub(crate) statuses: SourceStatuses,
 }
 
 /// The bounds of a topic's partitions.
@@ -67,6 +67,7 @@ pub(crate) type SharedBounds = Arc<BTreeMap<Partition, Bounds>>;
 impl Serving {
     pub fn new(parts: ServingParts) -> Self {
         Self {
+            statuses: SourceStatuses::new(parts.reports.clone(), parts.log.clone()),
             parts,
             pins: Pins::default(),
             metrics: Metrics::default(),
@@ -75,7 +76,6 @@ impl Serving {
             scans: Semaphore::new(MAX_SCANS),
             turn: AtomicU64::new(0),
             bounds: Mutex::default(),
-            news: NewsCache::default(),
         }
     }
 

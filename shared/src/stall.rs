@@ -71,11 +71,12 @@ pub trait SpeedReports: Send + Sync {
 /// The stalls of a view that is `lag` events behind, by the report of its source.
 pub fn stalls_of(report: Option<&SpeedReport>, view: &str, lag: u64, now_ms: i64) -> Vec<Stall> {
     let concerns = |stall: &&Stall| stall.view.as_deref().is_none_or(|of| of == view);
-    let told: Vec<Stall> = report.iter().flat_map(|report| &report.stalls).filter(concerns).cloned().collect();
-    match nobody_folds(report, view, now_ms) {
-        Some(stall) if told.is_empty() && lag > 0 => vec![stall],
-        _ => told,
+    let mut stalls: Vec<Stall> = report.iter().flat_map(|report| &report.stalls).filter(concerns).cloned().collect();
+    let has_last_words = report.is_some_and(|report| report.ended) && stalls.iter().any(|stall| stall.view.is_none());
+    if lag > 0 && !has_last_words {
+        stalls.extend(nobody_folds(report, view, now_ms));
     }
+    stalls
 }
 
 /// The stall that there is no job, if none has been heard of lately.
@@ -129,6 +130,13 @@ mod tests {
             let causes = causes(report, 1, silent);
             assert!(causes.len() == 1 && causes[0].contains(words), "{causes:?}");
         }
+    }
+
+    #[test]
+    fn a_job_that_is_gone_is_told_beside_what_stood_still_while_it_lived() {
+        let told = report(false, &[(Some("spend"), "cannot catch up")]);
+        let causes = causes(Some(&told), 1, i64::MAX);
+        assert!(causes.len() == 2 && causes[1].contains("not been heard"), "{causes:?}");
     }
 
     #[test]

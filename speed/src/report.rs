@@ -79,8 +79,8 @@ impl Reporter {
     }
 
     /// Drops the stalls of views for which `stands` is false.
-    pub fn keep_views(&self, stands: impl Fn(&str, &Stall) -> bool) {
-        self.keep(|stall| stall.view.as_deref().is_none_or(|view| stands(view, stall)));
+    pub fn keep_views(&self, stands: impl Fn(&str, Option<Generation>) -> bool) {
+        self.keep(|stall| stall.view.as_deref().is_none_or(|view| stands(view, stall.generation)));
     }
 
     fn keep(&self, keep: impl Fn(&Stall) -> bool) {

@@ -145,10 +145,10 @@ impl SourceJob {
             lane.retain(is_wanted)?;
         }
         lanes.sweep();
-        self.reporter.keep_views(|view, stall| {
-            let stands = |f: &Folded| f.record.view == view && stall.generation == Some(f.record.generation);
-            let begins = |f: &Folded| f.record.view == view;
-            if stall.generation.is_some() { wanted.iter().any(stands) } else { !wanted.iter().any(begins) }
+        // A generation stands as long as it is wanted, and a view that cannot begin until one of it is.
+        self.reporter.keep_views(|view, generation| {
+            let is_of = |f: &Folded| f.record.view == view && generation.is_none_or(|of| of == f.record.generation);
+            generation.is_some() == wanted.iter().any(is_of)
         });
         self.take_up(lanes, &wanted, &bounds).await?;
         self.reporter.tell(false).await;

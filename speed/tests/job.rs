@@ -104,6 +104,15 @@ impl World {
         self.sent += n;
     }
 
+    /// Runs the job over as many new events, and stops it.
+    async fn fold(&mut self, n: u64) {
+        let (stop, job) = self.start();
+        self.send(n).await;
+        self.caught_up(1).await;
+        stop.send_replace(true);
+        job.await.unwrap().unwrap();
+    }
+
     async fn caught_up(&self, generation: u64) {
         let bounds = self.parts.log.bounds("orders").await.unwrap();
         let deadline = Instant::now() + Duration::from_secs(120);
@@ -332,11 +341,7 @@ async fn a_candidate_that_retention_has_overtaken_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_source_is_refused_by_name() {
     let mut world = World::new();
-    let (stop, job) = world.start();
-    world.send(90).await;
-    world.caught_up(1).await;
-    stop.send_replace(true);
-    job.await.unwrap().unwrap();
+    world.fold(90).await;
     let project = Project::parse("anabranch.toml", &PROJECT.replace("1 minute", "2 minutes")).unwrap();
     let plan = ViewPlan::parse("view.sql", SPEND, &project.sources).unwrap();
     world.parts.views.insert("spend".to_owned(), Arc::new(plan));
@@ -351,11 +356,7 @@ async fn a_changed_source_is_refused_by_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_made_anew_with_the_same_time_is_refused_by_its_content() {
     let mut world = World::new();
-    let (stop, job) = world.start();
-    world.send(90).await;
-    world.caught_up(1).await;
-    stop.send_replace(true);
-    job.await.unwrap().unwrap();
+    world.fold(90).await;
     let anew = EmbeddedLog::open(world._dir.path().join("anew.redb")).unwrap();
     (world.parts.log, world.sent) = (Arc::new(anew), 1000);
     world.send(120).await;

@@ -21,14 +21,15 @@ pub async fn run(global: &Global, output: Output) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for view in views["views"].as_array().into_iter().flatten() {
         let name = view["view"].as_str().unwrap_or_default();
-        rows.push(summary(&api.get(&format!("/v1/views/{name}"), &[]).await?));
+        rows.push(summary(&api.get(&format!("/v1/views/{name}"), &[]).await?)?);
     }
     let columns =
         ["view", "generation", "mode", "watermark", "lag"].into_iter().chain(OUTCOMES).chain([NO_VALUE, STALLED]);
     output.table(&json!({ "views": rows }), &columns.map(str::to_owned).collect::<Vec<_>>(), &rows)
 }
 
-fn summary(view: &Value) -> Value {
+fn summary(view: &Value) -> anyhow::Result<Value> {
+    let stalls = stalls::of(view)?;
     let mut row = json!({
         "view": view["view"],
         "generation": view["serving"],
@@ -36,14 +37,13 @@ fn summary(view: &Value) -> Value {
         "watermark": view["watermark"],
         "lag": view["lag"],
         NO_VALUE: view["failed_evaluations"],
-        STALLED: told(&view["stalls"]),
-        "stalls": if view["stalls"].is_null() { json!([]) } else { view["stalls"].clone() },
+        STALLED: told(&stalls),
+        "stalls": stalls,
     });
     OUTCOMES.iter().for_each(|outcome| row[*outcome] = view["outcomes_total"][*outcome].clone());
-    row
+    Ok(row)
 }
 
-fn told(stalls: &Value) -> String {
-    let stalls: Vec<PrintedStall> = serde_json::from_value(stalls.clone()).unwrap_or_default();
+fn told(stalls: &[PrintedStall]) -> String {
     if stalls.is_empty() { "no".to_owned() } else { stalls.iter().map(stalls::told).collect::<Vec<_>>().join("; ") }
 }

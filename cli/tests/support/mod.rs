@@ -65,6 +65,29 @@ pub fn project(dir: &Path, toml: &str, views: &[(&str, &str)]) {
     }
 }
 
+/// A project that counts clicks by key, in a topic of one partition.
+pub fn clicks(name: &str) -> String {
+    format!(
+        r#"
+[project]
+name = "{name}"
+[sources.clicks]
+topic = "clicks"
+format = "json"
+event_time = "ts"
+lateness = "30 seconds"
+partitions = 1
+[sources.clicks.columns]
+k = "VARCHAR"
+ts = "TIMESTAMP NOT NULL"
+[views.v]
+"#
+    )
+}
+
+/// The views of [`clicks`].
+pub const CLICKS_VIEWS: [(&str, &str); 1] = [("v", "SELECT k, count(*) AS c FROM clicks GROUP BY k")];
+
 /// Root of the checkout.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("cli lies in the workspace").to_owned()

@@ -1,7 +1,7 @@
 //! `CAST(text AS DATE)`: the date as it is written.
 //!
 //! Arrow's cast gives the date that it was in UTC, so that a text with an offset may become another day. In
-//! SQL an offset in a text without use for one says nothing, as in PostgreSQL and DuckDB.
+//! SQL an offset says nothing where a DATE is asked for, as in PostgreSQL and DuckDB.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use arrow::array::{ArrayRef, AsArray, Date32Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, ScalarValue, exec_datafusion_err};
+use datafusion::common::{DFSchema, Result, exec_datafusion_err};
 use datafusion::logical_expr::{
     Cast, ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TryCast,
     Volatility,
 };
 
-use super::OnFailure;
+use super::{OnFailure, of_values};
 use crate::event::parse_written_date;
 
 /// A cast of text to DATE as a call of [`DateOfText`]. In a query a `CAST` fails for a text that is no date.
@@ -70,12 +70,7 @@ impl ScalarUDFImpl for DateOfText {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match &args.args[0] {
-            ColumnarValue::Array(texts) => Ok(ColumnarValue::Array(self.dates(texts)?)),
-            ColumnarValue::Scalar(text) => {
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&self.dates(&text.to_array()?)?, 0)?))
-            }
-        }
+        of_values(&args.args[0], |texts| self.dates(texts))
     }
 }
 

@@ -30,12 +30,13 @@ mod timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{Expr, ScalarUDF};
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarUDF};
 
 pub use compile::compile;
 pub use failure::{Failures, TooLarge, contained, quiet_contained_panics};
@@ -60,6 +61,16 @@ pub fn install(state: &mut SessionState, on_failure: OnFailure) -> Result<()> {
     }
     let guarded = guarded.into_iter().map(|function| (function.name().to_owned(), function)).collect();
     state.register_function_rewrite(Arc::new(Rewrites { on_failure, guarded }))
+}
+
+/// The function of an array for an array or for a scalar.
+fn of_values(value: &ColumnarValue, of: impl Fn(&ArrayRef) -> Result<ArrayRef>) -> Result<ColumnarValue> {
+    Ok(match value {
+        ColumnarValue::Array(values) => ColumnarValue::Array(of(values)?),
+        ColumnarValue::Scalar(value) => {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&of(&value.to_array()?)?, 0)?)
+        }
+    })
 }
 
 /// The rewrites that come before types are coerced.

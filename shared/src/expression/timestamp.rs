@@ -9,11 +9,12 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray, TimestampMicrosecondAr
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, FieldRef, Float64Type, Int64Type, TimeUnit};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
+use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 
+use super::of_values;
 use crate::event::{is_timestamp, parse_timestamp};
 
 const MICROSECONDS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
@@ -93,12 +94,7 @@ impl ScalarUDFImpl for ToTimestamp {
             let found = self.inner.invoke_with_args(args)?;
             return found.cast_to(&MICROSECONDS, None);
         }
-        match &args.args[0] {
-            ColumnarValue::Array(values) => Ok(ColumnarValue::Array(times(values)?)),
-            ColumnarValue::Scalar(value) => {
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&times(&value.to_array()?)?, 0)?))
-            }
-        }
+        of_values(&args.args[0], times)
     }
 }
 

@@ -1,7 +1,5 @@
 //! Events that do not count: late, far in the future, or rejected.
 
-use std::path::Path;
-
 use anabranch_batch::Archive;
 use anabranch_shared::position::{Cut, EventTime};
 use anabranch_shared::project::Source;
@@ -13,20 +11,16 @@ const LOSSES_TOLD_FROM: u64 = 100;
 
 /// Where a source loses one event in a hundred or more: by its archive, which knows them one by one, or else by the counts
 /// of a view over it.
-pub async fn of(root: &Path, source: &Source, views: &[Value]) -> anyhow::Result<Vec<String>> {
-    let archived = match Archive::open(root, source).await? {
-        Some(archive) => of_archive(&archive).await?,
+pub async fn of(archive: Option<&Archive>, source: &Source, views: &[Value]) -> anyhow::Result<Vec<String>> {
+    let archived = match archive {
+        Some(archive) => of_archive(archive).await?,
         None => Vec::new(),
     };
-    if archived.is_empty() {
-        return Ok(views
-            .iter()
-            .filter(|view| view["source"] == source.name.as_str())
-            .find_map(of_view)
-            .into_iter()
-            .collect());
+    if !archived.is_empty() {
+        return Ok(archived);
     }
-    Ok(archived)
+    let over_it = views.iter().filter(|view| view["source"] == source.name.as_str());
+    Ok(Vec::from_iter(over_it.filter_map(of_view).next()))
 }
 
 /// By partition.

@@ -8,6 +8,7 @@ mod sources;
 mod store;
 mod views;
 
+use anabranch_batch::Archive;
 use anyhow::bail;
 use serde_json::{Value, json};
 
@@ -97,10 +98,17 @@ async fn examine_all(loaded: &LoadedProject, api: Option<&Api>, examination: &mu
     };
     for source in loaded.project.sources.values() {
         let what = format!("source '{}'", source.name);
+        let archive = match Archive::open(&loaded.root(), source).await {
+            Ok(archive) => archive,
+            Err(error) => {
+                examination.note(&what, Err(error.to_string()));
+                continue;
+            }
+        };
         if let Some(health) = health.as_ref().and_then(|health| health.sources.get(&source.name)) {
-            sources::examine(&loaded.root(), source, health, &what, examination).await;
+            sources::examine(archive.as_ref(), health, &what, examination);
         }
-        let findings = losses::of(&loaded.root(), source, &views).await;
+        let findings = losses::of(archive.as_ref(), source, &views).await;
         let findings = findings.unwrap_or_else(|error| vec![format!("{error:#}")]);
         findings.into_iter().for_each(|finding| examination.note(&what, Err(finding)));
     }

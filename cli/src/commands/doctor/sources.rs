@@ -1,43 +1,32 @@
 //! The log of a source beside its archive.
 
-use std::path::Path;
-
 use anabranch_batch::Archive;
 use anabranch_serving::{Found, SourceHealth};
-use anabranch_shared::project::Source;
-use anyhow::bail;
 
 use super::Examination;
 use crate::stalls;
 
-pub async fn examine(
-    root: &Path,
-    source: &Source,
-    health: &Found<SourceHealth>,
-    what: &str,
-    examination: &mut Examination,
-) {
+pub fn examine(archive: Option<&Archive>, health: &Found<SourceHealth>, what: &str, examination: &mut Examination) {
     let health = match health {
         Found::Found(health) => health,
         Found::Error(error) => return examination.note(what, Err(error.clone())),
     };
-    examination.note(what, archived(root, source, health).await.map_err(|error| format!("{error:#}")));
+    examination.note(what, archived(archive, health));
     health.cautions.iter().for_each(|caution| examination.note(what, Err(caution.clone())));
     health.stalls.iter().for_each(|stall| examination.note(what, Err(stalls::told(stall))));
 }
 
 /// Whether retention has removed events that neither archive nor views have seen.
-async fn archived(root: &Path, source: &Source, health: &SourceHealth) -> anyhow::Result<String> {
-    let archive = Archive::open(root, source).await?;
+fn archived(archive: Option<&Archive>, health: &SourceHealth) -> Result<String, String> {
     let cut = archive.map(|archive| archive.cut().clone()).unwrap_or_default();
     let mut behind = 0;
     for (partition, retained) in &health.partitions {
         let next = cut.next(*partition);
         if retained.start > next {
-            bail!(
+            return Err(format!(
                 "partition {partition}: events {next}..{} were removed by retention before they were archived",
                 retained.start
-            );
+            ));
         }
         behind += retained.end.0.saturating_sub(next.0);
     }

@@ -1,6 +1,5 @@
 //! Where the views stand.
 
-use anabranch_serving::PrintedStall;
 use serde_json::{Value, json};
 
 use super::Examination;
@@ -33,10 +32,14 @@ pub fn examine(loaded: &LoadedProject, detail: &Value, examination: &mut Examina
         (false, true) => Ok(standing(detail)),
     };
     examination.note(&what, finding);
-    let stalls = serde_json::from_value::<Vec<PrintedStall>>(detail["stalls"].clone()).unwrap_or_default();
-    // What keeps all views of the source is told of the source.
-    let own = stalls.iter().filter(|stall| stall.stall.view.is_some());
-    own.for_each(|stall| examination.note(&what, Err(stalls::told(stall))));
+    match stalls::of(detail) {
+        // What keeps all views of the source is told of the source.
+        Ok(stalls) => stalls
+            .iter()
+            .filter(|stall| stall.stall.view.is_some())
+            .for_each(|stall| examination.note(&what, Err(stalls::told(stall)))),
+        Err(error) => examination.note(&what, Err(format!("{error:#}"))),
+    }
 }
 
 /// Where the generation that answers stands.

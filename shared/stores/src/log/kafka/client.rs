@@ -1,7 +1,7 @@
 //! The connection to the brokers, and what is asked of them apart from events.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anabranch_shared::log::{Bounds, LogError};
@@ -9,11 +9,11 @@ use anabranch_shared::position::{Offset, Partition};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 
-use super::topic;
+use super::open_events::OpenEvents;
 
 /// How long a broker may take to answer a question.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -28,8 +28,7 @@ const REFUSED: &str = "no broker answered within 5 s; is Kafka running? (see inf
 pub(super) struct Cluster {
     at: Arc<str>,
     admin: Arc<AdminClient<Traced>>,
-    /// Sees events of open transactions, too; made when it is first asked.
-    uncommitted: Arc<OnceLock<BaseConsumer<Traced>>>,
+    open_events: Arc<OpenEvents>,
 }
 
 /// Hands librdkafka's own log lines to `tracing`; those that matter come back as errors as well.
@@ -53,7 +52,7 @@ impl Cluster {
         let at: Arc<str> = brokers.into();
         let created = config(&at).create_with_context(Traced);
         let admin = created.map_err(|error| unavailable(&at, error))?;
-        let cluster = Self { at, admin: Arc::new(admin), uncommitted: Arc::default() };
+        let cluster = Self { at, admin: Arc::new(admin), open_events: Arc::default() };
         cluster.run(Cluster::greet).await?;
         Ok(cluster)
     }
@@ -168,18 +167,8 @@ impl Cluster {
         }
     }
 
-    /// The end with the events of open transactions, which [`Cluster::watermarks`] leaves out.
-    pub(super) fn end_of_all(&self, topic: &str, partition: Partition) -> Result<Offset, LogError> {
-        let client = match self.uncommitted.get() {
-            Some(client) => client,
-            None => {
-                let created = topic::uncommitted(self.config()).create_with_context(Traced);
-                let client: BaseConsumer<Traced> = created.map_err(|error| self.unavailable(error))?;
-                self.uncommitted.get_or_init(|| client)
-            }
-        };
-        let asked = client.fetch_watermarks(topic, partition.0 as i32, ANSWER_LIMIT);
-        asked.map(|(_, end)| Offset(end as u64)).map_err(|error| self.unavailable(error))
+    pub(super) fn open_events(&self) -> &OpenEvents {
+        &self.open_events
     }
 
     pub(super) fn admin(&self) -> &AdminClient<Traced> {

@@ -1,6 +1,7 @@
 //! Kafka through librdkafka. Offsets of record live with the state, so nothing is ever committed to a consumer group.
 
 mod client;
+mod open_events;
 mod producer;
 mod reader;
 mod rows;
@@ -59,7 +60,7 @@ impl Log for KafkaLog {
 
     async fn undecided(&self, topic: &str) -> Result<BTreeMap<Partition, Undecided>, LogError> {
         let topic = topic.to_owned();
-        self.cluster.run(move |cluster| topic::undecided(cluster, &topic)).await
+        self.cluster.run(move |cluster| cluster.open_events().undecided(cluster, &topic)).await
     }
 
     async fn cautions(&self, topic: &str) -> Result<Vec<String>, LogError> {

@@ -213,7 +213,7 @@ pub(super) fn assigned(
     created.map_err(|error| cluster.unavailable(error))
 }
 
-fn assign(
+pub(super) fn assign(
     consumer: &BaseConsumer<Traced>,
     topic: &str,
     from: impl IntoIterator<Item = (Partition, Offset)>,
