@@ -64,11 +64,13 @@ pub async fn run(global: &Global, args: DemoArgs, output: Output) -> anyhow::Res
 
 fn invite(url: &str, dir: &std::path::Path) {
     let dir = dir.display();
+    // As it was called: after a first build it is in nobody's PATH.
+    let binary = std::env::args().next().unwrap_or_else(|| "anabranch".to_owned());
     eprintln!(
         "\nThe demo keeps running: new order lines trickle in. A page for people: {url}/\nTry:\n  \
          curl '{url}/v1/views/country_sales/rows?country=Norway&limit=3'\n  \
          curl -X POST {url}/v1/sql -H 'content-type: application/json' \\\n    \
          -d '{{\"sql\": \"SELECT country, sum(revenue) AS revenue FROM country_sales GROUP BY country ORDER BY 2 DESC LIMIT 5\"}}'\n  \
-         anabranch status --project {dir}\nCtrl-C stops."
+         {binary} status --project {dir}\nCtrl-C stops."
     );
 }
