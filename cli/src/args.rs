@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 /// A Lambda/Kappa platform: views that are both fresh and right.
 #[derive(Debug, Parser)]
-#[command(name = "anabranch", version, propagate_version = true)]
+#[command(name = "anabranch", version = env!("ANABRANCH_VERSION"), propagate_version = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -88,6 +89,8 @@ pub enum Command {
     Status,
     /// Look for what is wrong and say how to mend it
     Doctor,
+    /// Print the completions of a shell, for example `source <(anabranch completions bash)`
+    Completions { shell: Shell },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -162,4 +165,18 @@ pub struct QueryArgs {
     pub to: Option<String>,
     #[arg(long, default_value_t = 1000)]
     pub limit: usize,
+    /// How rows are printed; --json prints the whole answer instead
+    #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
+    pub format: Format,
+}
+
+/// A form of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned columns
+    Table,
+    /// A header and a line a row; NULL is an empty field
+    Csv,
+    /// A JSON object a line
+    Ndjson,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -65,7 +65,7 @@ impl Row {
     }
 
     /// A field as a person reads it.
-    fn cell(&self, name: &str) -> String {
+    pub fn cell(&self, name: &str) -> String {
         let json = self.get(name).unwrap_or("null");
         match json.as_bytes().first() {
             Some(b'n') => "NULL".to_owned(),
@@ -78,6 +78,12 @@ impl Row {
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Fields)
+    }
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -118,6 +124,32 @@ pub fn aligned(columns: &[String], rows: &[Row]) -> String {
     lines.iter().map(padded).collect::<Vec<_>>().join("\n")
 }
 
+/// Rows as CSV under a header; a NULL is an empty field, and so is an empty text.
+pub fn csv(columns: &[String], rows: &[Row]) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(columns)?;
+    for row in rows {
+        let is_null = |name: &String| row.get(name).is_none_or(|json| json == "null");
+        writer.write_record(columns.iter().map(|name| if is_null(name) { String::new() } else { row.cell(name) }))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// Rows as NDJSON: an object a line, its values as they came.
+pub fn ndjson(rows: &[Row]) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for row in rows {
+        text.push_str(&serde_json::to_string(row)?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// A count with its unit.
+pub fn counted(count: u64, unit: &str) -> String {
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +169,16 @@ mod tests {
         let text = aligned(&columns, &rows);
         let cells: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(cells, ["2.2250738585072014e-308", "[9007199254740993,-0.0]", "a\"b", "NULL"]);
+    }
+    #[test]
+    fn rows_are_csv_and_ndjson_with_their_digits() {
+        let rows: Vec<Row> =
+            serde_json::from_str(r#"[{"a":"x, \"y\"","n":18446744073709551617.0},{"a":null,"n":[1]}]"#).unwrap();
+        assert_eq!(
+            csv(&["a", "n"].map(str::to_owned), &rows).unwrap(),
+            "a,n\n\"x, \"\"y\"\"\",18446744073709551617.0\n,[1]\n"
+        );
+        let lines = "{\"a\":\"x, \\\"y\\\"\",\"n\":18446744073709551617.0}\n{\"a\":null,\"n\":[1]}\n";
+        assert_eq!(ndjson(&rows).unwrap(), lines);
     }
 }

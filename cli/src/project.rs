@@ -33,6 +33,12 @@ impl LoadedProject {
         Self::load_with(global, &references)
     }
 
+    /// The same with the errors of all views, not only the first; an error in `anabranch.toml` or in a reference keeps the
+    /// views from being read.
+    pub fn check(global: &Global) -> Result<Self, Vec<ProjectError>> {
+        Self::load_all(global, &references)
+    }
+
     /// The same for commands that go on with generations and make none from references: where one of
     /// these cannot be read, the rows stand in for it that were kept last. So a file that is being
     /// edited does not keep what answers from starting.
@@ -41,31 +47,39 @@ impl LoadedProject {
     }
 
     fn load_with(global: &Global, references: &ReadReferences) -> Result<Self, ProjectError> {
+        // Whoever wants to work needs one error to begin with; `check` tells all.
+        Self::load_all(global, references)
+            .map_err(|errors| errors.into_iter().next().expect("no failure without an error"))
+    }
+
+    fn load_all(global: &Global, references: &ReadReferences) -> Result<Self, Vec<ProjectError>> {
         let mut loaded = Self::read(&global.project, references)?;
         loaded.project.brokers = global.brokers.clone().or(loaded.project.brokers);
         loaded.project.redis = global.redis.clone().or(loaded.project.redis);
         Ok(loaded)
     }
 
-    fn read(dir: &Path, references: &ReadReferences) -> Result<Self, ProjectError> {
+    fn read(dir: &Path, references: &ReadReferences) -> Result<Self, Vec<ProjectError>> {
+        let (project, references) = Self::declared(dir, references).map_err(|error| vec![error])?;
+        warn_of_unused(dir, &project);
+        let (mut views, mut errors) = (Views::new(), Vec::new());
+        for view in project.views.keys() {
+            match read_view(&view_file(dir, view), &project, &references) {
+                Ok(plan) => drop(views.insert(view.clone(), Arc::new(plan))),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() { Ok(Self { dir: dir.to_owned(), project, views }) } else { Err(errors) }
+    }
+
+    /// What the views are over.
+    fn declared(dir: &Path, references: &ReadReferences) -> Result<(Project, References), ProjectError> {
         let file = dir.join(PROJECT_FILE);
         let name = file.display().to_string();
         let text = read(&file, "run `anabranch init DIR`, or name the project's folder with --project")?;
         let project = Project::parse(&name, &text)?;
         let references = references(dir, &project)?;
-        warn_of_unused(dir, &project);
-        let views = project
-            .views
-            .keys()
-            .map(|view| {
-                let file = view_file(dir, view);
-                let sql =
-                    read(&file, "write the view's SELECT into this file, or remove the view from anabranch.toml")?;
-                let plan = ViewPlan::parse_joined(&file.display().to_string(), &sql, &project.sources, &references)?;
-                Ok((view.clone(), Arc::new(plan)))
-            })
-            .collect::<Result<_, ProjectError>>()?;
-        Ok(Self { dir: dir.to_owned(), project, views })
+        Ok((project, references))
     }
 
     /// The views over their references as these are now; their SQL is the one that was loaded.
@@ -98,6 +112,11 @@ fn warn_of_unused(dir: &Path, project: &Project) {
             tracing::warn!("{path} is not used: add [views.{name}] to {PROJECT_FILE}, or remove the file");
         }
     }
+}
+
+fn read_view(file: &Path, project: &Project, references: &References) -> Result<ViewPlan, ProjectError> {
+    let sql = read(file, "write the view's SELECT into this file, or remove the view from anabranch.toml")?;
+    ViewPlan::parse_joined(&file.display().to_string(), &sql, &project.sources, references)
 }
 
 fn view_file(dir: &Path, view: &str) -> PathBuf {

@@ -50,6 +50,66 @@ fn mistakes_in_the_project_file_have_a_place() {
 }
 
 #[test]
+fn check_tells_the_mistakes_of_all_views() {
+    let dir = tempfile::tempdir().unwrap();
+    let toml = format!("{PROJECT}[views.orders_late]\n[views.gone]\n");
+    let late = VIEW.replace("amount", "amont");
+    project(dir.path(), &toml, &[("spend", &VIEW.replace("uid", "uids")), ("orders_late", &late)]);
+    let checked = output(&["check", "--project", dir.path().to_str().unwrap()]);
+    let told = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(checked.status.code(), Some(2), "{told}");
+    for mistake in
+        ["gone.sql:1:1", "orders_late.sql:1:17: unknown column 'amont'", "spend.sql:1:8: unknown column 'uids'"]
+    {
+        assert_eq!(told.matches(mistake).count(), 1, "{mistake} in {told}");
+    }
+    assert_eq!(told.matches("error: ").count(), 3, "{told}");
+}
+
+#[test]
+fn check_tells_windows_in_words_and_names_that_were_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), PROJECT, &[("spend", VIEW)]);
+    let folder = dir.path().to_str().unwrap();
+    let table = String::from_utf8(output(&["check", "--project", folder]).stdout).unwrap();
+    assert!(table.contains("tumble of 1 minute") && !table.contains('{'), "{table}");
+    let meant = String::from_utf8(output(&["verify", "spent", "--project", folder]).stderr).unwrap();
+    assert!(meant.contains("unknown view 'spent'") && meant.contains("did you mean 'spend'?"), "{meant}");
+    let file = String::from_utf8(output(&["ingest", "order", "x.csv", "--project", folder]).stderr).unwrap();
+    assert!(file.contains("did you mean 'orders'?"), "{file}");
+}
+
+#[test]
+fn a_batch_run_that_fails_says_so_once() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), PROJECT, &[("spend", VIEW)]);
+    let folder = dir.path().to_str().unwrap();
+    let events = dir.path().join("orders.csv");
+    std::fs::write(&events, "uid,amount,ts\nu1,2.50,2026-01-01T00:00:00Z\n").unwrap();
+    let ingested = output(&["ingest", "orders", events.to_str().unwrap(), "--project", folder]);
+    assert!(ingested.status.success(), "{}", String::from_utf8_lossy(&ingested.stderr));
+    // A file where the folder of the batch views must go.
+    let views = dir.path().join("data/views");
+    std::fs::create_dir_all(views.parent().unwrap()).unwrap();
+    std::fs::write(&views, "").unwrap();
+    let failed = output(&["batch", "--project", folder]);
+    let told = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(1), "{told}");
+    assert_eq!(told.matches("view 'spend'").count(), 1, "{told}");
+    assert_eq!(told.matches("error: ").count(), 1, "{told}");
+}
+
+#[test]
+fn version_and_completions_are_told() {
+    let version = String::from_utf8(output(&["--version"]).stdout).unwrap();
+    assert!(version.starts_with(concat!("anabranch ", env!("CARGO_PKG_VERSION"))), "{version}");
+    for (shell, names) in [("bash", "complete -F"), ("zsh", "#compdef anabranch"), ("fish", "complete -c anabranch")] {
+        let script = String::from_utf8(output(&["completions", shell]).stdout).unwrap();
+        assert!(script.contains(names) && script.contains("rollback"), "{shell}");
+    }
+}
+
+#[test]
 fn mistakes_in_a_view_have_a_place() {
     for (from, to, place, words) in [
         ("sum(amount)", "sum(amont)", "spend.sql:1:17", "amont"),

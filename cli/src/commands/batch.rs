@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use anabranch_batch::{Published, RunOptions, Schedule, promote_if_covered, sweep};
 use anabranch_shared::catalog::{Catalog, Mode, Record, append_with};
+use anyhow::anyhow;
 use serde::Serialize;
 use serde_json::json;
 
 use super::archive::archive_all;
 use crate::args::{BatchArgs, Global};
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::parts::Parts;
 use crate::project::LoadedProject;
 use crate::shutdown;
@@ -66,22 +67,22 @@ pub async fn run_once(parts: &Parts, args: &BatchArgs) -> anyhow::Result<Vec<Vie
     parts.keep_references(&views)?;
     let wanted: Vec<_> = views.into_iter().filter(|(view, _)| is_wanted(view)).collect();
     let options = RunOptions { full: args.full, promote: !args.no_promote, ..RunOptions::default() };
-    let (mut runs, mut failure) = (Vec::new(), None);
+    let (mut runs, mut failures) = (Vec::new(), Vec::new());
     for run in anabranch_batch::run(&parts.root, parts.catalog.as_ref(), &wanted, &options).await {
         match run.outcome {
             Ok(published) => {
                 runs.push(promoted(parts, published, &options).await?);
                 sweep(&parts.root, parts.catalog.as_ref(), &run.view, SWEEP_GRACE).await?;
             }
-            Err(error) => {
-                let error = anyhow::Error::from(error).context(format!("view '{}'", run.view));
-                tracing::error!("{error:#}");
-                failure.get_or_insert(error);
-            }
+            Err(error) => failures.push(format!("view '{}': {:#}", run.view, anyhow::Error::from(error))),
         }
     }
     // The other views have been published by now: one that fails does not hold them back.
-    failure.map_or(Ok(runs), Err)
+    match failures.as_slice() {
+        [] => Ok(runs),
+        [failure] => Err(anyhow!("{failure}")),
+        _ => Err(anyhow!("{} views were not published\n  {}", failures.len(), failures.join("\n  "))),
+    }
 }
 
 /// Lets the generation take over if it covers what answers now; otherwise the speed layer does it.
@@ -118,7 +119,7 @@ fn view_run(published: Published, promoted: bool) -> ViewRun {
 fn print(runs: &[ViewRun], output: Output) -> anyhow::Result<()> {
     let line = |run: &ViewRun| {
         let what = if run.published { "published" } else { "already published" };
-        format!("{}: {what} generation {} with {} groups", run.view, run.generation, run.rows)
+        format!("{}: {what} generation {} with {}", run.view, run.generation, counted(run.rows, "group"))
     };
     output.print(&json!({ "views": runs }), || runs.iter().map(line).collect::<Vec<_>>().join("\n"))
 }

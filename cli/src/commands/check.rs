@@ -1,6 +1,9 @@
-//! `anabranch check`: the project, understood or refused with the place.
+//! `anabranch check`: the project, understood or refused with every place.
 
+use anabranch_shared::catalog::Mode;
+use anabranch_shared::project::ProjectError;
 use anabranch_shared::view::ViewPlan;
+use anyhow::anyhow;
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -8,14 +11,33 @@ use crate::output::{Output, table};
 use crate::project::LoadedProject;
 
 pub fn run(global: &Global, output: Output) -> anyhow::Result<()> {
-    let loaded = LoadedProject::load(global)?;
-    let views: Vec<Value> =
-        loaded.views.iter().map(|(name, plan)| describe(name, plan, loaded.project.views[name].mode)).collect();
+    let loaded = LoadedProject::check(global).map_err(all)?;
+    let told = |tell: fn(&str, &ViewPlan, Mode) -> Value| -> Vec<Value> {
+        loaded.views.iter().map(|(name, plan)| tell(name, plan, loaded.project.views[name].mode)).collect()
+    };
     let columns = ["view", "source", "mode", "keys", "window", "class", "fingerprint"].map(str::to_owned);
-    output.print(&json!({ "project": loaded.project.name, "views": views }), || table(&columns, &views))
+    output
+        .print(&json!({ "project": loaded.project.name, "views": told(describe) }), || table(&columns, &told(in_words)))
 }
 
-fn describe(name: &str, plan: &ViewPlan, mode: anabranch_shared::catalog::Mode) -> Value {
+/// The last of the errors, after the others are told.
+fn all(mut errors: Vec<ProjectError>) -> anyhow::Error {
+    let last = errors.pop();
+    errors.iter().for_each(|error| eprintln!("error: {error}\n"));
+    last.map_or_else(|| anyhow!("the project is refused"), anyhow::Error::from)
+}
+
+/// The view as a row of the table: its window is told in words.
+fn in_words(name: &str, plan: &ViewPlan, mode: Mode) -> Value {
+    let mut row = describe(name, plan, mode);
+    let window =
+        plan.window.as_ref().map_or_else(|| "none: all of time".to_owned(), |window| window.window.to_string());
+    let trigger = plan.trigger.map(|every| format!(", closed every {every} events")).unwrap_or_default();
+    row["window"] = json!(format!("{window}{trigger}"));
+    row
+}
+
+fn describe(name: &str, plan: &ViewPlan, mode: Mode) -> Value {
     let keys: Vec<&str> = plan.keys.iter().map(|key| key.name.as_str()).collect();
     let aggregates: Vec<Value> = plan
         .aggregates

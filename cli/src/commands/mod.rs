@@ -23,6 +23,7 @@ use anabranch_shared::project::{Project, Source};
 
 use crate::args::{Cli, Command};
 use crate::output::Output;
+use clap::CommandFactory;
 
 /// Something on the command line that the user has to mend; exit code 2.
 #[derive(Debug)]
@@ -59,21 +60,47 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Failures { view, limit } => failures::run(global, &view, limit, output).await,
         Command::Status => status::run(global, output).await,
         Command::Doctor => doctor::run(global, output).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "anabranch", &mut std::io::stdout());
+            Ok(())
+        }
     }
 }
 
 /// The source of this name.
 fn source<'a>(project: &'a Project, name: &str) -> Result<&'a Source, BadInput> {
-    let known = || project.sources.keys().cloned().collect::<Vec<_>>().join(", ");
-    project
-        .sources
-        .get(name)
-        .ok_or_else(|| BadInput(format!("unknown source '{name}'\n  help: the sources are {}", known())))
+    project.sources.get(name).ok_or_else(|| unknown("source", name, project.sources.keys()))
 }
 
 /// Checks that the project has this view.
 fn known_view(project: &Project, name: &str) -> Result<(), BadInput> {
-    let known = || project.views.keys().cloned().collect::<Vec<_>>().join(", ");
     let found = project.views.contains_key(name);
-    found.then_some(()).ok_or_else(|| BadInput(format!("unknown view '{name}'\n  help: the views are {}", known())))
+    found.then_some(()).ok_or_else(|| unknown("view", name, project.views.keys()))
+}
+
+/// A name that nothing has, with the one that was probably meant.
+fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a String>) -> BadInput {
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    let likeness = |known: &&&str| (strsim::jaro(name, known) * 1000.0) as u32;
+    let closest = known.iter().filter(|known| likeness(known) >= LIKE).max_by_key(likeness);
+    let meant = closest.map(|closest| format!("did you mean '{closest}'? ")).unwrap_or_default();
+    BadInput(format!("unknown {kind} '{name}'\n  help: {meant}the {kind}s are {}", known.join(", ")))
+}
+
+/// From which likeness on, in thousandths, a name may have been meant; clap takes the same for commands.
+const LIKE: u32 = 700;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_nearly_right_is_guessed() {
+        let known = ["customer_spend", "country_sales"].map(str::to_owned);
+        let told = |name| unknown("view", name, known.iter()).to_string();
+        assert!(
+            told("contry_sales").contains("did you mean 'country_sales'? the views are customer_spend, country_sales")
+        );
+        assert!(!told("xyz").contains("did you mean"));
+    }
 }

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::BadInput;
 use crate::api::Api;
-use crate::args::{Global, QueryArgs};
-use crate::output::{Output, Row, aligned};
+use crate::args::{Format, Global, QueryArgs};
+use crate::output::{Output, Row, aligned, csv, ndjson};
 
 /// Name of the field in which a row names its columns whose value is beyond its type.
 const OVERFLOW: &str = "_overflow";
@@ -36,7 +36,11 @@ pub async fn run(global: &Global, args: QueryArgs, output: Output) -> anyhow::Re
     let query: Vec<(&str, String)> = query.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     let text = api.get_text(&format!("/v1/views/{}/rows", args.view), &query).await?;
     let answer: Answer = serde_json::from_str(&text)?;
-    output.print_text(&text, || aligned(&columns(&answer.rows), &marked(&answer.rows)));
+    match args.format {
+        Format::Table => output.print_text(&text, || aligned(&columns(&answer.rows), &marked(&answer.rows))),
+        Format::Csv => print!("{}", csv(&columns(&answer.rows), &marked(&answer.rows))?),
+        Format::Ndjson => print!("{}", ndjson(&answer.rows)?),
+    }
     if !output.json {
         eprintln!("{}", coverage(&answer));
     }
@@ -107,7 +111,14 @@ mod tests {
     #[test]
     fn keys_named_like_parameters_are_keys() {
         let keys = ["limit=5", "from=a=b", "at.is=null"].map(str::to_owned).to_vec();
-        let args = QueryArgs { view: "v".into(), keys, from: Some("2026-01-01".into()), to: None, limit: 7 };
+        let args = QueryArgs {
+            view: "v".into(),
+            keys,
+            from: Some("2026-01-01".into()),
+            to: None,
+            limit: 7,
+            format: Format::Table,
+        };
         let query = parameters(&args).unwrap();
         let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(query, ["limit=7", "key.limit=5", "key.from=a=b", "key.at.is=null", "from=2026-01-01"]);

@@ -8,6 +8,7 @@ use chrono::{DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, Tim
 use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
+use super::words::{counted, span};
 use super::{Bounds, DAY_US, checked_size};
 
 /// Adjacent windows that follow the calendar of a time zone.
@@ -67,6 +68,17 @@ impl Hash for Zone {
 impl Serialize for Zone {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.0.name())
+    }
+}
+
+impl fmt::Display for Calendar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = match self.span {
+            Span::Months(months) => counted(months.into(), "month"),
+            Span::Days(days) => counted(days.into(), "day"),
+            Span::SizeUs(us) => span(us),
+        };
+        write!(f, "{size} in {:?}", self.zone)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod calendar;
 mod function;
+mod words;
 
 use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::ScalarValue;
