@@ -69,6 +69,7 @@ pub enum Error {
     #[error("the oracle cannot compute {0}")]
     Inexpressible(String),
     /// The second engine failed.
+    #[cfg(feature = "oracle")]
     #[error("the oracle failed: {0}")]
     Oracle(#[from] polars::error::PolarsError),
 }

@@ -8,7 +8,7 @@
 //! - [`publish`] makes them generations of the catalog, and is the nightly run;
 //! - [`reference`] reads reference tables that are Delta tables;
 //! - [`schedule`] says when that is; [`mod@sweep`] removes what no generation names any more;
-//! - [`oracle`] computes the same answers with Polars, for `anabranch verify`.
+//! - `oracle`, a feature, computes the same answers with Polars, for `anabranch verify`.
 //!
 //! What must stay out: what events, aggregates and panes mean (`anabranch-shared`), the real-time
 //! fold (`anabranch-speed`), answers (`anabranch-serving`). The clock is read by schedule and sweep alone.
@@ -18,6 +18,7 @@ mod delta;
 mod error;
 mod evaluate;
 mod failures;
+#[cfg(feature = "oracle")]
 pub mod oracle;
 pub mod publish;
 pub mod recompute;
@@ -31,6 +32,7 @@ pub use archive::{Archive, ArchiveRun, ArchiveSnapshot, archive_to_end, follow};
 pub use error::{Error, Result};
 pub use evaluate::evaluated;
 pub use failures::{FailedEvent, failed_events};
+#[cfg(feature = "oracle")]
 pub use oracle::{Difference, Oracle};
 pub use publish::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run};
 pub use reference::read_reference;

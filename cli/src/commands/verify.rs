@@ -1,8 +1,10 @@
 //! `anabranch verify`: several roads to one prefix of the log, one answer; and an engine that
 //! shares no aggregation code.
 
+mod oracle;
+
 use anabranch_batch::session::session;
-use anabranch_batch::{Archive, ArchiveSnapshot, Limits, Oracle, load_view, recompute};
+use anabranch_batch::{Archive, ArchiveSnapshot, Limits, load_view, recompute};
 use anabranch_shared::catalog::GenerationRecord;
 use anabranch_shared::key;
 use anabranch_shared::merge::Merge;
@@ -104,20 +106,13 @@ async fn verify(parts: &Parts, view: &str, plan: &Arc<ViewPlan>) -> anyhow::Resu
     }
     let mut difference = first_difference(plan, &roads)?;
     let mut names: Vec<&'static str> = roads.iter().map(|(name, _)| *name).collect();
-    let (mut by_polars, mut by_shared_expressions) = (Vec::new(), Vec::new());
-    match Oracle::of_archive(plan, &snapshot, &Limits::default()).await {
-        Ok(oracle) => {
-            by_polars = oracle.by_itself().to_vec();
-            by_shared_expressions = oracle.shared().to_vec();
-            not_compared.extend(oracle.skipped().iter().map(|what| format!("Polars: {what}")));
-            names.push("Polars");
-            if difference.is_none() {
-                let merged = merge_of(plan, &roads[0].1)?;
-                difference = oracle.compare(plan, merged.groups())?.map(|difference| difference.to_string());
-            }
-        }
-        Err(anabranch_batch::Error::Inexpressible(what)) => not_compared.push(format!("Polars: {what}")),
-        Err(error) => return Err(error.into()),
+    let oracle = oracle::ask(plan, &snapshot).await?;
+    not_compared.extend(oracle.not_compared.iter().cloned());
+    if oracle.answered() {
+        names.push("Polars");
+    }
+    if difference.is_none() {
+        difference = oracle.difference(plan, &merge_of(plan, &roads[0].1)?)?;
     }
     let cut = snapshot.cut().offsets();
     Ok(Verified {
@@ -125,8 +120,8 @@ async fn verify(parts: &Parts, view: &str, plan: &Arc<ViewPlan>) -> anyhow::Resu
         groups: roads[0].1.len(),
         cut,
         roads: names,
-        by_polars,
-        by_shared_expressions,
+        by_polars: oracle.by_polars,
+        by_shared_expressions: oracle.by_shared_expressions,
         not_compared,
         difference,
     })
