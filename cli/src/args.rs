@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// A Lambda/Kappa platform: views that are both fresh and right.
@@ -24,6 +24,9 @@ pub struct Global {
     /// Machine-readable output on stdout
     #[arg(long, global = true)]
     pub json: bool,
+    /// Log lines on stderr; twice for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
     /// Kafka bootstrap servers, instead of [log] in the project
     #[arg(long, global = true, env = "ANABRANCH_BROKERS")]
     pub brokers: Option<String>,

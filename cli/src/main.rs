@@ -1,10 +1,12 @@
 //! `anabranch`: the one binary that puts the layers together.
 
+mod age;
 mod api;
 mod args;
 mod commands;
 mod hold;
 mod ingest;
+mod logging;
 mod output;
 mod parts;
 mod project;
@@ -16,7 +18,6 @@ use std::process::ExitCode;
 use anabranch_shared::expression::quiet_contained_panics;
 use anabranch_shared::project::ProjectError;
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
 use crate::args::Cli;
 
@@ -25,7 +26,7 @@ const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    init_tracing();
+    logging::init(cli.global.verbose);
     quiet_contained_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
@@ -40,10 +41,4 @@ fn main() -> ExitCode {
             ExitCode::from(if bad_input { BAD_INPUT } else { 1 })
         }
     }
-}
-
-/// Progress and warnings go to stderr; `ANABRANCH_LOG` sets the level, for example `info`.
-fn init_tracing() {
-    let filter = EnvFilter::try_from_env("ANABRANCH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

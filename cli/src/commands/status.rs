@@ -3,9 +3,10 @@
 use anabranch_serving::PrintedStall;
 use serde_json::{Value, json};
 
+use crate::age::with_age;
 use crate::api::Api;
 use crate::args::Global;
-use crate::output::Output;
+use crate::output::{Output, counted, table};
 use crate::stalls;
 
 /// Evaluations of the view's expressions that had no value.
@@ -25,7 +26,20 @@ pub async fn run(global: &Global, output: Output) -> anyhow::Result<()> {
     }
     let columns =
         ["view", "generation", "mode", "watermark", "lag"].into_iter().chain(OUTCOMES).chain([NO_VALUE, STALLED]);
-    output.table(&json!({ "views": rows }), &columns.map(str::to_owned).collect::<Vec<_>>(), &rows)
+    let columns: Vec<String> = columns.map(str::to_owned).collect();
+    output.print(&json!({ "views": rows }), || table(&columns, &rows.iter().map(told).collect::<Vec<_>>()))
+}
+
+/// A view as people read it.
+fn told(row: &Value) -> Value {
+    let mut told = row.clone();
+    if let Some(watermark) = row["watermark"].as_str() {
+        told["watermark"] = json!(with_age(watermark));
+    }
+    if let Some(lag) = row["lag"].as_u64() {
+        told["lag"] = json!(counted(lag, "event"));
+    }
+    told
 }
 
 fn summary(view: &Value) -> anyhow::Result<Value> {
@@ -37,13 +51,13 @@ fn summary(view: &Value) -> anyhow::Result<Value> {
         "watermark": view["watermark"],
         "lag": view["lag"],
         NO_VALUE: view["failed_evaluations"],
-        STALLED: told(&stalls),
+        STALLED: in_words(&stalls),
         "stalls": stalls,
     });
     OUTCOMES.iter().for_each(|outcome| row[*outcome] = view["outcomes_total"][*outcome].clone());
     Ok(row)
 }
 
-fn told(stalls: &[PrintedStall]) -> String {
+fn in_words(stalls: &[PrintedStall]) -> String {
     if stalls.is_empty() { "no".to_owned() } else { stalls.iter().map(stalls::told).collect::<Vec<_>>().join("; ") }
 }
