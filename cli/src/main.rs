@@ -42,8 +42,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is logged unless `ANABRANCH_LOG` says otherwise. Delta warns of a commit that another archiver was ahead of; it
+/// is tried again, and an error if that does not help.
+const LOG_FILTER: &str = "warn,deltalake_core::kernel::transaction=error";
+
 /// Progress and warnings go to stderr; `ANABRANCH_LOG` sets the level, for example `info`.
 fn init_tracing() {
-    let filter = EnvFilter::try_from_env("ANABRANCH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env("ANABRANCH_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

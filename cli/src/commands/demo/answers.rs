@@ -64,7 +64,7 @@ pub async fn totals(api: &Api) -> anyhow::Result<Totals> {
 pub async fn best_countries(api: &Api) -> anyhow::Result<Vec<Country>> {
     let sql = format!(
         "SELECT country, sum(lines) AS lines, sum(units) AS units, sum(revenue) AS revenue FROM {VIEW} \
-         GROUP BY country ORDER BY sum(revenue) DESC LIMIT {BEST}"
+         GROUP BY country ORDER BY revenue DESC LIMIT {BEST}"
     );
     rows(&sql_answer(api, &sql).await?)
 }

@@ -15,6 +15,8 @@ use crate::commands::batch::ViewRun;
 use crate::commands::verify::Verified;
 use crate::ingest::IngestReport;
 
+/// The road of another engine.
+const ORACLE: &str = "Polars";
 /// Digits of a digest that are shown.
 const DIGEST_DIGITS: usize = 12;
 
@@ -61,8 +63,8 @@ pub fn more(report: &IngestReport, coverage: &Value) -> Section {
     );
     let (cut, applied) = (printed_offsets(&coverage["cut"]), printed_offsets(&coverage["applied"]));
     let table = offsets("", &cut)
-        .row(offset_row("batch view covers below", &cut))
-        .row(offset_row("real-time view covers below", &applied));
+        .row(offset_row("batch view covers offsets below", &cut))
+        .row(offset_row("both views cover offsets below", &applied));
     Section { heading: "More lines arrive", prose, table }
 }
 
@@ -83,8 +85,8 @@ pub fn first_answer(totals: &Totals, best: &[Country]) -> Section {
 pub fn shares(shares: &Shares) -> Section {
     let day = shares.window_start.split('T').next().unwrap_or_default();
     let prose = format!(
-        "The best day of all is {day} in {} with {} pounds. Some of its lines are below the cut and some are not. \
-         The two shares add up to the total, to the penny.",
+        "The best day of all is {day} in the country {}, with a revenue of {} pounds. Its lines below the cut are in \
+         the batch view, the others in the real-time view. The two shares add up to the total, to the penny.",
         shares.country,
         grouped(&shares.total.revenue)
     );
@@ -191,11 +193,16 @@ fn roads(verified: &[Verified]) -> Vec<&'static str> {
     roads
 }
 
-fn oracle(verified: &[Verified]) -> &'static str {
-    match roads(verified).contains(&"Polars") {
-        true => " Polars has no states: as an engine of its own it compares the finished values.",
-        false => "",
+/// What the engine that shares no aggregation code compares, if it was built in.
+fn oracle(verified: &[Verified]) -> String {
+    if !roads(verified).contains(&ORACLE) {
+        return String::new();
     }
+    let skipped = verified.iter().flat_map(|view| &view.not_compared).filter(|what| what.starts_with(ORACLE)).count();
+    format!(
+        " {ORACLE}, an engine of its own, compares the finished values; it leaves out {} aggregates for which it has no recipe.",
+        grouped(skipped)
+    )
 }
 
 fn swap(before: Option<&GenerationRecord>, after: &GenerationRecord) -> Table {
@@ -243,4 +250,71 @@ fn printed_offsets(printed: &Value) -> BTreeMap<Partition, Offset> {
 
 fn sums(totals: &Totals) -> Vec<String> {
     vec![grouped(totals.lines), grouped(totals.units), grouped(&totals.revenue)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::demo::paint::Paint;
+
+    fn verified(view: &str, roads: &[&'static str], not_compared: &[&str]) -> Verified {
+        Verified {
+            view: view.to_owned(),
+            groups: 1_254,
+            cut: BTreeMap::new(),
+            digest: "0123456789abcdef".repeat(4),
+            roads: roads.to_vec(),
+            by_polars: Vec::new(),
+            by_shared_expressions: Vec::new(),
+            not_compared: not_compared.iter().map(|what| (*what).to_owned()).collect(),
+            difference: None,
+        }
+    }
+
+    #[test]
+    fn the_proof_names_the_roads_that_were_gone() {
+        let two = verified("v", &["full batch", "replay"], &["Polars: not in this build"]);
+        let text = verify(std::slice::from_ref(&two)).prose;
+        assert!(text.contains("archive: full batch, replay. "), "{text}");
+        assert!(!text.contains("Polars"), "{text}");
+        let three = verified("w", &["full batch", "replay", "Polars"], &["Polars: top_k"]);
+        let section = verify(&[two, three]);
+        assert!(section.prose.contains("archive: full batch, replay, Polars. "), "{}", section.prose);
+        assert!(section.prose.contains("leaves out 1 "), "{}", section.prose);
+        let text = section.text(1, Paint::none());
+        assert!(text.contains("v      1,254                 2  0123456789ab"), "{text}");
+    }
+
+    #[test]
+    fn lines_that_are_there_already_are_told() {
+        let source = Source {
+            name: "s".into(),
+            topic: "t".into(),
+            partitions: 1,
+            event_time: "ts".into(),
+            lateness_us: 0,
+            max_future_us: 0,
+            key: Vec::new(),
+            columns: Vec::new(),
+        };
+        let report = IngestReport { rows: 1_000, skipped: 2_000, ..IngestReport::default() };
+        let text = ingest(&source, &report).prose;
+        assert!(text.starts_with("3,000 order lines"), "{text}");
+        assert!(text.contains("2,000 of them were there from an earlier run"), "{text}");
+    }
+
+    #[test]
+    fn a_side_that_has_nothing_has_a_share_of_nothing() {
+        let total = Totals { lines: 1_234, units: -5, revenue: "1000.10".to_owned() };
+        let told = Shares {
+            country: "Norway".to_owned(),
+            window_start: "2011-11-03T00:00:00Z".to_owned(),
+            total: total.clone(),
+            batch: Some(total),
+            realtime: None,
+        };
+        let text = shares(&told).text(1, Paint::none());
+        assert!(text.contains("2011-11-03 in the country Norway, with a revenue of 1,000.10 pounds"), "{text}");
+        assert!(text.contains("  real-time view      0      0      0.00\n"), "{text}");
+    }
 }
