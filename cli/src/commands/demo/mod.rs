@@ -12,6 +12,7 @@ mod paint;
 mod section;
 mod steps;
 mod story;
+mod tables;
 mod trickle;
 mod waiting;
 

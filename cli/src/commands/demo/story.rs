@@ -1,9 +1,6 @@
 //! The words of the demo: each step for a person.
 
-use std::collections::BTreeMap;
-
-use anabranch_shared::catalog::{GenerationRecord, Road};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_shared::catalog::GenerationRecord;
 use anabranch_shared::project::Source;
 use serde_json::Value;
 
@@ -11,6 +8,7 @@ use super::answers::{Country, Shares, Totals, VIEW};
 use super::figures::{days, grouped, time};
 use super::late::LateEvent;
 use super::section::{Section, Table};
+use super::tables::{offset_row, offsets, printed_offsets, road, sums, swap};
 use crate::commands::batch::ViewRun;
 use crate::commands::verify::Verified;
 use crate::ingest::IngestReport;
@@ -30,7 +28,7 @@ pub fn ingest(source: &Source, report: &IngestReport) -> Section {
         report.partitions.len(),
         already_there(report)
     );
-    let table = offsets("", &report.partitions).row(offset_row("next offset", &report.partitions));
+    let table = offsets(&report.partitions).row(offset_row("next offset", &report.partitions));
     Section { heading: "Order lines go into the log", prose, table }
 }
 
@@ -63,7 +61,7 @@ pub fn more(report: &IngestReport, coverage: &Value) -> Section {
         already_there(report)
     );
     let (cut, applied) = (printed_offsets(&coverage["cut"]), printed_offsets(&coverage["applied"]));
-    let table = offsets("", &cut)
+    let table = offsets(&cut)
         .row(offset_row("batch view covers offsets below", &cut))
         .row(offset_row("both views cover offsets below", &applied));
     Section { heading: "More lines arrive", prose, table }
@@ -208,55 +206,10 @@ fn oracle(verified: &[Verified]) -> String {
     format!(" {ORACLE}, an engine of its own, compares the finished values{without}.")
 }
 
-fn swap(before: Option<&GenerationRecord>, after: &GenerationRecord) -> Table {
-    let cut = after.cut.offsets();
-    let partitions = cut.keys().map(|partition| format!("cut {partition}"));
-    let header = ["", "generation", "mode", "built by"].map(str::to_owned).into_iter().chain(partitions);
-    let row = |name: &str, record: &GenerationRecord| {
-        let cells = [name.to_owned(), record.generation.to_string(), mode(record), road(record.road).to_owned()];
-        cells.into_iter().chain(cut.keys().map(|partition| grouped(record.cut.next(*partition)))).collect::<Vec<_>>()
-    };
-    let table = Table::new(header);
-    let table = before.into_iter().fold(table, |table, before| table.row(row("before", before)));
-    table.row(row("after", after))
-}
-
-fn mode(record: &GenerationRecord) -> String {
-    format!("{:?}", record.road.mode()).to_lowercase()
-}
-
-fn road(road: Road) -> &'static str {
-    match road {
-        Road::Genesis => "nobody yet",
-        Road::Batch => "full batch",
-        Road::Incremental => "incremental batch",
-        Road::Replay => "replay",
-    }
-}
-
-/// A table with a column for each partition.
-fn offsets(first: &str, of: &BTreeMap<Partition, Offset>) -> Table {
-    Table::new([first.to_owned()].into_iter().chain(of.keys().map(|partition| format!("partition {partition}"))))
-}
-
-fn offset_row(name: &str, of: &BTreeMap<Partition, Offset>) -> Vec<String> {
-    [name.to_owned()].into_iter().chain(of.values().map(grouped)).collect()
-}
-
-/// Offsets as an answer prints them.
-fn printed_offsets(printed: &Value) -> BTreeMap<Partition, Offset> {
-    let printed = printed.as_object().into_iter().flatten();
-    let offset =
-        |(partition, offset): (&String, &Value)| Some((Partition(partition.parse().ok()?), Offset(offset.as_u64()?)));
-    printed.filter_map(offset).collect()
-}
-
-fn sums(totals: &Totals) -> Vec<String> {
-    vec![grouped(totals.lines), grouped(totals.units), grouped(&totals.revenue)]
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::commands::demo::paint::Paint;
 
