@@ -39,4 +39,4 @@ pub use reference::read_reference;
 pub use schedule::Schedule;
 pub use session::Limits;
 pub use sweep::sweep;
-pub use view_table::{WrittenView, load_view, write_rows, write_view};
+pub use view_table::{WrittenView, load_view, rows_digest, write_rows, write_view};

@@ -112,6 +112,19 @@ pub async fn digest(root: &Path, plan: &ViewPlan, path: &str, limits: &Limits) -
     Ok(digest.finalize().into())
 }
 
+/// SHA-256 over the states of a view, in their order, as lower-case hexadecimal digits: states that differ in one
+/// bit have another one.
+pub fn rows_digest(rows: &[StateRow]) -> String {
+    let mut digest = Sha256::new();
+    for row in rows {
+        for bytes in [row.key.as_slice(), &row.pane.0.to_le_bytes(), &row.states] {
+            digest.update((bytes.len() as u64).to_le_bytes());
+            digest.update(bytes);
+        }
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The rows of a batch view with the plan's types; reading them fails where a checksum is another.
 pub async fn scan_view(session: &SessionContext, root: &Path, plan: &ViewPlan, path: &str) -> Result<DataFrame> {
     let folder = root.join(path);

@@ -9,11 +9,14 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, SubscriberBuilder};
 use tracing_subscriber::registry::LookupSpan;
 
+/// Delta warns of a commit that another archiver was ahead of; it is tried again, and an error if that does not help.
+const QUIET: &str = "warn,deltalake_core::kernel::transaction=error";
+
 /// Log lines with `-v`, and from warnings on where nobody watches; a person at a terminal is told the
 /// warnings alone. `ANABRANCH_LOG` sets the level instead, for example `info`.
 pub fn init(verbose: u8) {
     let level = match verbose {
-        0 => "warn",
+        0 => QUIET,
         1 => "info",
         _ => "debug",
     };

@@ -4,7 +4,7 @@
 mod oracle;
 
 use anabranch_batch::session::session;
-use anabranch_batch::{Archive, ArchiveSnapshot, Limits, load_view, recompute};
+use anabranch_batch::{Archive, ArchiveSnapshot, Limits, load_view, recompute, rows_digest};
 use anabranch_shared::catalog::GenerationRecord;
 use anabranch_shared::key;
 use anabranch_shared::merge::Merge;
@@ -32,6 +32,8 @@ pub struct Verified {
     /// Groups at the cut.
     pub groups: usize,
     pub cut: BTreeMap<Partition, anabranch_shared::position::Offset>,
+    /// SHA-256 over the states at the cut, the same on every road unless there is a difference.
+    pub digest: String,
     /// The roads whose states were compared, the first one being the reference.
     pub roads: Vec<&'static str>,
     /// What Polars evaluated for each event by its own expressions, from the view's text.
@@ -119,6 +121,7 @@ async fn verify(parts: &Parts, view: &str, plan: &Arc<ViewPlan>) -> anyhow::Resu
         view: view.to_owned(),
         groups: roads[0].1.len(),
         cut,
+        digest: rows_digest(&roads[0].1),
         roads: names,
         by_polars: oracle.by_polars,
         by_shared_expressions: oracle.by_shared_expressions,

@@ -3,9 +3,18 @@
 //! Every step can be repeated: a demo that was killed goes on in the same folder and ends with the
 //! same totals.
 
+mod answers;
 mod bundle;
+mod figures;
+mod invitation;
+mod late;
+mod paint;
+mod section;
 mod steps;
+mod story;
+mod tables;
 mod trickle;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +59,7 @@ pub async fn run(global: &Global, args: DemoArgs, output: Output) -> anyhow::Res
     };
     match shown {
         Ok(()) if !args.once => {
-            invite(&url, &dir);
+            eprintln!("{}", invitation::text(&url, &dir));
             trickle::until(&parts, &stopped).await?;
         }
         _ => {
@@ -59,18 +68,5 @@ pub async fn run(global: &Global, args: DemoArgs, output: Output) -> anyhow::Res
     }
     let ended = layers.await.context("a layer of the demo panicked")?;
     shown.and(ended)?;
-    output.print(&json!({ "step": "end", "verified": true }), || "verified: every road gave the same bytes".to_owned())
-}
-
-fn invite(url: &str, dir: &std::path::Path) {
-    let dir = dir.display();
-    // As it was called: after a first build it is in nobody's PATH.
-    let binary = std::env::args().next().unwrap_or_else(|| "anabranch".to_owned());
-    eprintln!(
-        "\nThe demo keeps running: new order lines trickle in. A page for people: {url}/\nTry:\n  \
-         curl '{url}/v1/views/country_sales/rows?country=Norway&limit=3'\n  \
-         curl -X POST {url}/v1/sql -H 'content-type: application/json' \\\n    \
-         -d '{{\"sql\": \"SELECT country, sum(revenue) AS revenue FROM country_sales GROUP BY country ORDER BY 2 DESC LIMIT 5\"}}'\n  \
-         {binary} status --project {dir}\nCtrl-C stops."
-    );
+    output.print(&json!({ "step": "end", "verified": true }), || "Verified: every road gave the same bytes.".to_owned())
 }

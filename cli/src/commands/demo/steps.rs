@@ -1,10 +1,12 @@
 //! The steps of the demo, each with what it showed.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anabranch_serving::router;
+use anabranch_shared::catalog::GenerationRecord;
 use anabranch_shared::project::Source;
 use anabranch_speed::SpeedOptions;
 use anyhow::{Context, bail, ensure};
@@ -12,12 +14,19 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::answers::{self, Totals, VIEW};
 use super::bundle::{DATA, DATA_NAME};
+use super::figures::time;
+use super::late;
+use super::paint::Paint;
+use super::section::Section;
+use super::story::{self, LateStory};
+use super::waiting::waiting;
 use crate::api::{self, Api};
 use crate::args::BatchArgs;
 use crate::commands::serve::run_all;
 use crate::commands::{archive, batch, replay, verify};
-use crate::ingest::{IngestOptions, ingest_csv_bytes};
+use crate::ingest::{IngestOptions, IngestReport, ingest_csv_bytes};
 use crate::output::Output;
 use crate::parts::Parts;
 
@@ -27,8 +36,6 @@ const AFTER_BATCH: Range<u64> = 18_000..30_000;
 /// What the whole file must come to (`examples/retail/README.md`).
 const LINES: u64 = 30_000;
 const REVENUE: &str = "575574.67";
-/// The view that is replayed and whose totals are checked.
-const VIEW: &str = "country_sales";
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Runs the layers that work in the background. With `once` the archive is only written by the
@@ -60,60 +67,110 @@ pub struct Steps {
     api: Api,
     output: Output,
     source: Source,
+    paint: Paint,
+    /// How many sections have been told.
+    told: Cell<u32>,
 }
 
 impl Steps {
     pub fn new(parts: Arc<Parts>, api: Api, output: Output) -> Self {
         let source = parts.loaded.views[VIEW].definition.source.clone();
-        Self { parts, api, output, source }
+        Self { parts, api, output, source, paint: Paint::of_stdout(), told: Cell::new(0) }
     }
 
     /// All steps; fails at the first thing that is not as it must be.
     pub async fn run(&self) -> anyhow::Result<()> {
-        self.ingest("ingest", BEFORE_BATCH).await?;
-        self.batch("batch", false).await?;
-        self.ingest("ingest more", AFTER_BATCH).await?;
-        self.caught_up().await?;
-        self.merged("merged answer").await?;
+        self.ingest().await?;
+        self.batch().await?;
+        self.ingest_more().await?;
+        self.first_answer().await?;
         self.replay().await?;
-        self.merged("merged answer in Kappa mode").await?;
-        self.batch("batch again, back to Lambda", true).await?;
-        self.merged("merged answer in Lambda mode").await?;
+        self.same_answer("merged answer in Kappa mode", true).await?;
+        self.batch_again().await?;
+        self.same_answer("merged answer in Lambda mode", false).await?;
+        self.late().await?;
         self.verify().await
     }
 
-    fn show(&self, step: &str, facts: Value) -> anyhow::Result<()> {
-        let facts = facts.as_object().context("a step shows an object")?;
+    /// A step for machines.
+    fn record(&self, step: &str, facts: Value) -> anyhow::Result<()> {
+        if !self.output.json {
+            return Ok(());
+        }
         let mut line = serde_json::Map::from_iter([("step".to_owned(), json!(step))]);
-        line.extend(facts.clone());
-        self.output.print(&line, || {
-            let facts: Vec<String> = facts.iter().map(|(name, value)| format!("{name} {value}")).collect();
-            format!("{step}: {}", facts.join(", "))
-        })
+        line.extend(facts.as_object().context("a step shows an object")?.clone());
+        println!("{}", serde_json::to_string(&line)?);
+        Ok(())
     }
 
-    async fn ingest(&self, step: &str, rows: Range<u64>) -> anyhow::Result<()> {
+    /// The same for people.
+    fn tell(&self, section: &Section) {
+        if !self.output.json {
+            self.told.set(self.told.get() + 1);
+            println!("{}", section.text(self.told.get(), self.paint));
+        }
+    }
+
+    async fn ingest(&self) -> anyhow::Result<()> {
+        let report = self.append("ingest", BEFORE_BATCH).await?;
+        self.tell(&story::ingest(&self.source, &report));
+        Ok(())
+    }
+
+    async fn ingest_more(&self) -> anyhow::Result<()> {
+        let report = self.append("ingest more", AFTER_BATCH).await?;
+        self.caught_up().await?;
+        self.tell(&story::more(&report, &answers::coverage(&self.api).await?));
+        Ok(())
+    }
+
+    async fn append(&self, step: &str, rows: Range<u64>) -> anyhow::Result<IngestReport> {
         let options = IngestOptions { resume: true, rows, progress: !self.output.json };
         let report = ingest_csv_bytes(self.parts.log.as_ref(), &self.source, DATA_NAME, DATA, &options).await?;
-        self.show(step, json!({ "rows": report.rows, "already_there": report.skipped, "offsets": report.partitions }))
+        let facts = json!({ "rows": report.rows, "already_there": report.skipped, "offsets": report.partitions });
+        self.record(step, facts)?;
+        Ok(report)
     }
 
-    /// Archive, recompute, publish, and wait for the swap.
-    async fn batch(&self, step: &str, full: bool) -> anyhow::Result<()> {
-        let archived = archive::archive_source(&self.parts, &self.source).await?;
+    async fn batch(&self) -> anyhow::Result<()> {
+        let (archived, views) = self.run_batch("batch", false).await?;
+        self.tell(&story::batch(archived, &views));
+        Ok(())
+    }
+
+    async fn batch_again(&self) -> anyhow::Result<()> {
+        let before = self.serving().await?;
+        self.run_batch("batch again, back to Lambda", true).await?;
+        let after = self.serving().await?.context("no generation answers after a batch run")?;
+        self.tell(&story::batch_again(before.as_ref(), &after));
+        Ok(())
+    }
+
+    /// Archive, recompute, publish, and wait for the swap. Returns how many events were archived, too.
+    async fn run_batch(&self, step: &str, full: bool) -> anyhow::Result<(u64, Vec<batch::ViewRun>)> {
         let args = BatchArgs { full, ..BatchArgs::default() };
-        let views = batch::run_once(&self.parts, &args).await?;
+        let archived = waiting("archiving the log", archive::archive_source(&self.parts, &self.source)).await?;
+        let views = waiting("computing the views by batch", batch::run_once(&self.parts, &args)).await?;
         for run in &views {
             self.swapped(&run.view, run.generation).await?;
         }
-        self.show(step, json!({ "archived": archive::summary(&archived), "views": views }))
+        self.record(step, json!({ "archived": archive::summary(&archived), "views": views }))?;
+        Ok((archived.outcomes.total(), views))
     }
 
     async fn replay(&self) -> anyhow::Result<()> {
-        let record = replay::replay(&self.parts, VIEW, true).await?;
+        let before = self.serving().await?;
+        let record = waiting("replaying the view", replay::replay(&self.parts, VIEW, true)).await?;
         self.swapped(VIEW, record.generation.0).await?;
-        let showed = json!({ "view": VIEW, "generation": record.generation, "groups": record.rows, "cut": record.cut.offsets() });
-        self.show("replay", showed)
+        let facts = json!({ "view": VIEW, "generation": record.generation, "groups": record.rows, "cut": record.cut.offsets() });
+        self.record("replay", facts)?;
+        self.tell(&story::replay(before.as_ref(), &record));
+        Ok(())
+    }
+
+    /// The generation that answers now.
+    async fn serving(&self) -> anyhow::Result<Option<GenerationRecord>> {
+        Ok(self.parts.catalog.load().await?.view(VIEW).serving().cloned())
     }
 
     /// Waits until the generation, or a later one, answers.
@@ -144,48 +201,89 @@ impl Steps {
         C: Fn() -> F,
         F: Future<Output = anyhow::Result<bool>>,
     {
-        let started = Instant::now();
-        while !condition().await? {
-            if started.elapsed() > PATIENCE {
-                bail!("waited {} s in vain for {what}", PATIENCE.as_secs());
+        let holds = async {
+            let started = Instant::now();
+            while !condition().await? {
+                if started.elapsed() > PATIENCE {
+                    bail!("waited {} s in vain for {what}", PATIENCE.as_secs());
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            Ok(())
+        };
+        waiting(&format!("waiting for {what}"), holds).await
+    }
+
+    async fn first_answer(&self) -> anyhow::Result<()> {
+        let (totals, _) = self.merged("merged answer").await?;
+        self.tell(&story::first_answer(&totals, &answers::best_countries(&self.api).await?));
+        self.tell(&story::shares(&answers::shares_of_the_best_day(&self.api).await?));
         Ok(())
     }
 
-    /// Asks the API for the totals over all merged rows and compares them with the file's. New
-    /// lines that trickle in are numbered apart, so they are left out here.
-    async fn merged(&self, step: &str) -> anyhow::Result<()> {
+    async fn same_answer(&self, step: &str, kappa: bool) -> anyhow::Result<()> {
+        let (totals, coverage) = self.merged(step).await?;
+        self.tell(&story::same_answer(kappa, &totals, &coverage));
+        Ok(())
+    }
+
+    /// Asks the API for the totals over all merged rows and compares them with the file's.
+    async fn merged(&self, step: &str) -> anyhow::Result<(Totals, Value)> {
         self.caught_up().await?;
-        let sql = format!("SELECT sum(lines) AS lines, sum(units) AS units, sum(revenue) AS revenue FROM {VIEW}");
-        let answer = self.api.post("/v1/sql", &json!({ "sql": sql })).await?;
-        let row = answer["rows"].get(0).context("the merged answer has no row")?;
-        let coverage = self.api.get(&format!("/v1/views/{VIEW}/rows"), &[("limit", "1".to_owned())]).await?;
-        let showed = json!({
-            "lines": row["lines"], "units": row["units"], "revenue": row["revenue"],
+        let totals = answers::totals(&self.api).await?;
+        let coverage = answers::coverage(&self.api).await?;
+        let facts = json!({
+            "lines": totals.lines, "units": totals.units, "revenue": totals.revenue,
             "generation": coverage["generation"], "mode": coverage["mode"],
             "cut": coverage["cut"], "applied": coverage["applied"],
         });
-        self.show(step, showed)?;
-        let trickled = self.trickled().await?;
-        if trickled == 0 {
-            ensure!(row["lines"] == json!(LINES), "the merged answer has {} lines, the file {LINES}", row["lines"]);
-            ensure!(row["revenue"] == json!(REVENUE), "the merged revenue is {}, the file's {REVENUE}", row["revenue"]);
+        self.record(step, facts)?;
+        self.check(&totals).await?;
+        Ok((totals, coverage))
+    }
+
+    /// New lines that an earlier run let trickle in count, too, so the file's totals hold only without them.
+    async fn check(&self, totals: &Totals) -> anyhow::Result<()> {
+        if self.trickled().await? == 0 {
+            let Totals { lines, revenue, .. } = totals;
+            ensure!(*lines == LINES, "the merged answer has {lines} lines, the file {LINES}");
+            ensure!(revenue == REVENUE, "the merged revenue is {revenue}, the file's {REVENUE}");
         }
         Ok(())
     }
 
-    /// Events in the log beyond those of the file.
+    /// Events in the log beyond those of the file that are not late.
     async fn trickled(&self) -> anyhow::Result<u64> {
         let bounds = self.parts.log.bounds(&self.source.topic).await?;
         let total: u64 = bounds.values().map(|bounds| bounds.end.0 - bounds.start.0).sum();
-        Ok(total.saturating_sub(LINES))
+        Ok(total.saturating_sub(LINES + answers::late_events(&self.api).await?))
+    }
+
+    /// Appends a line that is late, unless an earlier run has, and shows that it is counted and kept.
+    async fn late(&self) -> anyhow::Result<()> {
+        let (before, totals_before) = (answers::late_events(&self.api).await?, answers::totals(&self.api).await?);
+        let (partition, is_new) = late::append(self.parts.log.as_ref(), &self.source).await?;
+        self.caught_up().await?;
+        waiting("archiving the log", archive::archive_source(&self.parts, &self.source)).await?;
+        let event = late::archived(&self.parts, &self.source, partition).await?;
+        let (after, totals) = (answers::late_events(&self.api).await?, answers::totals(&self.api).await?);
+        let facts = json!({
+            "already_there": !is_new, "partition": event.partition, "offset": event.offset,
+            "event_time": time(event.event_time_us), "watermark": time(event.watermark_us),
+            "late_before": before, "late": after, "revenue": totals.revenue,
+        });
+        self.record("late event", facts)?;
+        ensure!(after == before + u64::from(is_new), "{after} late events are counted, after {before}");
+        ensure!(totals == totals_before, "a late line has changed the totals from {totals_before:?} to {totals:?}");
+        let event = &event;
+        self.tell(&story::late(&self.source, &LateStory { event, is_new, before, after, totals: &totals }));
+        Ok(())
     }
 
     async fn verify(&self) -> anyhow::Result<()> {
-        let verified = verify::verify_all(&self.parts, None).await?;
-        self.show("verify", json!({ "views": verified }))?;
+        let verified = waiting("computing every view on every road", verify::verify_all(&self.parts, None)).await?;
+        self.record("verify", json!({ "views": verified }))?;
+        self.tell(&story::verify(&verified));
         match verified.iter().find_map(|verified| verified.difference.as_ref()) {
             Some(difference) => bail!("the roads differ: {difference}"),
             None => Ok(()),

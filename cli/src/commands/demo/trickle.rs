@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anabranch_shared::log::NewEvent;
+use anabranch_shared::log::{NewEvent, Origin};
 use anabranch_shared::partitioner::{key_bytes, partition_of};
+use anabranch_shared::project::Source;
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -18,17 +19,26 @@ pub async fn until(parts: &Parts, stopped: &watch::Receiver<bool>) -> anyhow::Re
     let source = &parts.loaded.project.sources["order_lines"];
     let partitions = parts.log.ensure_topic(&source.topic, source.partitions).await?;
     for number in 0u64.. {
-        let event = line(number);
-        let key = key_bytes(source, &event);
-        let partition = partition_of(&key, partitions);
-        let payload = serde_json::to_vec(&event)?;
-        parts.log.append(&source.topic, vec![NewEvent { partition, key, payload, origin: None }]).await?;
+        let event = new_event(source, partitions, &line(number), None)?;
+        parts.log.append(&source.topic, vec![event]).await?;
         let mut stopped = stopped.clone();
         if tokio::time::timeout(PAUSE, stopped.wait_for(|stop| *stop)).await.is_ok() {
             break;
         }
     }
     Ok(())
+}
+
+/// An order line as the event that it becomes.
+pub fn new_event(
+    source: &Source,
+    partitions: u32,
+    line: &Map<String, Value>,
+    origin: Option<Origin>,
+) -> anyhow::Result<NewEvent> {
+    let key = key_bytes(source, line);
+    let partition = partition_of(&key, partitions);
+    Ok(NewEvent { partition, key, payload: serde_json::to_vec(line)?, origin })
 }
 
 fn line(number: u64) -> Map<String, Value> {
