@@ -50,8 +50,8 @@ impl Asked {
 
     /// The first group that the roads have otherwise.
     pub fn difference(&self, plan: &ViewPlan, merged: &Merge) -> anyhow::Result<Option<String>> {
-        let compared = self.answer.as_ref().map(|oracle| oracle.compare(plan, merged.groups())).transpose()?;
-        Ok(compared.flatten().map(|difference| difference.to_string()))
+        let Some(oracle) = &self.answer else { return Ok(None) };
+        Ok(oracle.compare(plan, merged.groups())?.map(|difference| difference.to_string()))
     }
 }
 
