@@ -73,6 +73,8 @@ pub enum Command {
     Rollback { view: String },
     /// Print merged rows
     Query(QueryArgs),
+    /// Ask a SELECT over the merged views
+    Sql(SqlArgs),
     /// Prove that batch, incremental batch, replay and an independent engine agree
     Verify {
         /// One view; all if left out
@@ -165,6 +167,15 @@ pub struct QueryArgs {
     pub to: Option<String>,
     #[arg(long, default_value_t = 1000)]
     pub limit: usize,
+    /// How rows are printed; --json prints the whole answer instead
+    #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
+    pub format: Format,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SqlArgs {
+    /// One SELECT, for example "SELECT country, sum(sales) FROM country_sales GROUP BY country"
+    pub select: String,
     /// How rows are printed; --json prints the whole answer instead
     #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
     pub format: Format,

@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::args::Format;
+
 /// Prints to stdout in the form that was asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
@@ -28,6 +30,16 @@ impl Output {
         } else {
             println!("{}", text());
         }
+    }
+
+    /// Rows of an answer in the form that was asked for; `json` is the whole answer.
+    pub fn rows(self, format: Format, json: &str, columns: &[String], rows: &[Row]) -> anyhow::Result<()> {
+        match format {
+            Format::Table => self.print_text(json, || aligned(columns, rows)),
+            Format::Csv => print!("{}", csv(columns, rows)?),
+            Format::Ndjson => print!("{}", ndjson(rows)?),
+        }
+        Ok(())
     }
 
     /// Rows of an answer: the answer itself as JSON, or a table.

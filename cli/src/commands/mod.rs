@@ -14,6 +14,7 @@ mod query;
 mod replay;
 mod serve;
 mod speed;
+mod sql;
 mod status;
 mod verify;
 
@@ -56,6 +57,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Promote { view, generation } => generations::promote(global, &view, generation, output).await,
         Command::Rollback { view } => generations::rollback(global, &view, output).await,
         Command::Query(args) => query::run(global, args, output).await,
+        Command::Sql(args) => sql::run(global, args, output).await,
         Command::Verify { view } => verify::run(global, view.as_deref(), output).await,
         Command::Failures { view, limit } => failures::run(global, &view, limit, output).await,
         Command::Status => status::run(global, output).await,
