@@ -75,6 +75,8 @@ pub enum Command {
     Query(QueryArgs),
     /// Ask a SELECT over the merged views
     Sql(SqlArgs),
+    /// Tell what a view runs for each event, what it stores and what it finishes when it is read
+    Explain { view: String },
     /// Prove that batch, incremental batch, replay and an independent engine agree
     Verify {
         /// One view; all if left out

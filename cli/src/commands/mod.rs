@@ -5,6 +5,7 @@ mod batch;
 mod check;
 mod demo;
 mod doctor;
+mod explain;
 mod failures;
 mod functions;
 mod generations;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Rollback { view } => generations::rollback(global, &view, output).await,
         Command::Query(args) => query::run(global, args, output).await,
         Command::Sql(args) => sql::run(global, args, output).await,
+        Command::Explain { view } => explain::run(global, &view, output),
         Command::Verify { view } => verify::run(global, view.as_deref(), output).await,
         Command::Failures { view, limit } => failures::run(global, &view, limit, output).await,
         Command::Status => status::run(global, output).await,
