@@ -35,7 +35,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create a project to start from
-    Init { dir: PathBuf },
+    Init(InitArgs),
     /// Validate the project and print its views
     Check,
     /// List the aggregates and windows that views are made of
@@ -95,6 +95,15 @@ pub enum Command {
     Doctor,
     /// Print the completions of a shell, for example `source <(anabranch completions bash)`
     Completions { shell: Shell },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// Folder of the project, which is made if it is not there
+    pub dir: PathBuf,
+    /// Infer the source and two views from this file: .csv, .ndjson, .jsonl (also with .gz) or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

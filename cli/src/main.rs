@@ -4,6 +4,7 @@ mod api;
 mod args;
 mod commands;
 mod hold;
+mod infer;
 mod ingest;
 mod output;
 mod parts;

@@ -63,6 +63,11 @@ impl Row {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
+    /// Names and JSON of the fields.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
+    }
+
     /// The JSON of a field.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.get())

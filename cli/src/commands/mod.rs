@@ -43,7 +43,7 @@ impl std::error::Error for BadInput {}
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     let (global, output) = (&cli.global, Output { json: cli.global.json });
     match cli.command {
-        Command::Init { dir } => init::run(&dir, output),
+        Command::Init(args) => init::run(&args, output),
         Command::Check => check::run(global, output),
         Command::Functions => functions::run(output),
         Command::Demo(args) => demo::run(global, args, output).await,
