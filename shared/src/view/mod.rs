@@ -8,6 +8,7 @@
 //! expressions on micro-batches; serving needs only the last part.
 
 mod clauses;
+mod dialects;
 mod explain;
 mod finish;
 mod grouping;

@@ -1,3 +1,4 @@
+mod dialects;
 mod finish;
 mod joins;
 mod refusals;
