@@ -1,4 +1,5 @@
 mod dialects;
+mod explain;
 mod finish;
 mod joins;
 mod refusals;
