@@ -1,7 +1,9 @@
 //! Asking the API: that of the process that holds the embedded parts, or one of our own.
 
+use std::fmt;
+
 use anabranch_serving::{Serving, ServingParts, router};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
@@ -35,6 +37,22 @@ pub fn serving(parts: &Parts) -> Serving {
         api_key: key(),
     })
 }
+
+/// An error that the API has answered with.
+#[derive(Debug)]
+pub struct Refused {
+    pub kind: String,
+    pub cause: String,
+    pub help: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  help: {}", self.cause, self.help)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// A client of the API.
 pub struct Api {
@@ -79,8 +97,12 @@ impl Api {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let answer = self.send(self.client.post(format!("{}{path}", self.base)).json(body)).await?;
-        Ok(serde_json::from_str(&answer)?)
+        Ok(serde_json::from_str(&self.post_text(path, body).await?)?)
+    }
+
+    /// The answer as the API wrote it.
+    pub async fn post_text(&self, path: &str, body: &Value) -> anyhow::Result<String> {
+        self.send(self.client.post(format!("{}{path}", self.base)).json(body)).await
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<String> {
@@ -98,6 +120,6 @@ impl Api {
         }
         let answer: Value = serde_json::from_str(answer.get())?;
         let text = |field: &str| answer["error"][field].as_str().unwrap_or_default().to_owned();
-        bail!("{}\n  help: {}", text("cause"), text("help"))
+        Err(Refused { kind: text("kind"), cause: text("cause"), help: text("help") }.into())
     }
 }

@@ -38,7 +38,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create a project to start from
-    Init { dir: PathBuf },
+    Init(InitArgs),
     /// Validate the project and print its views
     Check,
     /// List the aggregates and windows that views are made of
@@ -76,6 +76,10 @@ pub enum Command {
     Rollback { view: String },
     /// Print merged rows
     Query(QueryArgs),
+    /// Ask a SELECT over the merged views
+    Sql(SqlArgs),
+    /// Tell what a view runs for each event, what it stores and what it finishes when it is read
+    Explain { view: String },
     /// Prove that batch, incremental batch, replay and an independent engine agree
     Verify {
         /// One view; all if left out
@@ -94,6 +98,15 @@ pub enum Command {
     Doctor,
     /// Print the completions of a shell, for example `source <(anabranch completions bash)`
     Completions { shell: Shell },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// Folder of the project, which is made if it is not there
+    pub dir: PathBuf,
+    /// Infer the source and two views from this file: .csv, .ndjson, .jsonl (also with .gz) or .parquet
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -168,6 +181,15 @@ pub struct QueryArgs {
     pub to: Option<String>,
     #[arg(long, default_value_t = 1000)]
     pub limit: usize,
+    /// How rows are printed; --json prints the whole answer instead
+    #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
+    pub format: Format,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SqlArgs {
+    /// One SELECT, for example "SELECT country, sum(sales) FROM country_sales GROUP BY country"
+    pub select: String,
     /// How rows are printed; --json prints the whole answer instead
     #[arg(long, value_enum, default_value_t = Format::Table, conflicts_with = "json")]
     pub format: Format,

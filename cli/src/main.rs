@@ -5,6 +5,7 @@ mod api;
 mod args;
 mod commands;
 mod hold;
+mod infer;
 mod ingest;
 mod logging;
 mod output;

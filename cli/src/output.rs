@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::args::Format;
+
 /// Prints to stdout in the form that was asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
@@ -30,6 +32,16 @@ impl Output {
         }
     }
 
+    /// Rows of an answer in the form that was asked for; `json` is the whole answer.
+    pub fn rows(self, format: Format, json: &str, columns: &[String], rows: &[Row]) -> anyhow::Result<()> {
+        match format {
+            Format::Table => self.print_text(json, || aligned(columns, rows)),
+            Format::Csv => print!("{}", csv(columns, rows)?),
+            Format::Ndjson => print!("{}", ndjson(rows)?),
+        }
+        Ok(())
+    }
+
     /// Rows of an answer: the answer itself as JSON, or a table.
     pub fn table(self, answer: &Value, columns: &[String], rows: &[Value]) -> anyhow::Result<()> {
         self.print(answer, || table(columns, rows))
@@ -49,6 +61,11 @@ impl Row {
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Names and JSON of the fields.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
     /// The JSON of a field.

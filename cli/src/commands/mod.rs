@@ -5,6 +5,7 @@ mod batch;
 mod check;
 mod demo;
 mod doctor;
+mod explain;
 mod failures;
 mod functions;
 mod generations;
@@ -14,6 +15,7 @@ mod query;
 mod replay;
 mod serve;
 mod speed;
+mod sql;
 mod status;
 mod verify;
 
@@ -41,7 +43,7 @@ impl std::error::Error for BadInput {}
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     let (global, output) = (&cli.global, Output { json: cli.global.json });
     match cli.command {
-        Command::Init { dir } => init::run(&dir, output),
+        Command::Init(args) => init::run(&args, output),
         Command::Check => check::run(global, output),
         Command::Functions => functions::run(output),
         Command::Demo(args) => demo::run(global, args, output).await,
@@ -56,6 +58,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Promote { view, generation } => generations::promote(global, &view, generation, output).await,
         Command::Rollback { view } => generations::rollback(global, &view, output).await,
         Command::Query(args) => query::run(global, args, output).await,
+        Command::Sql(args) => sql::run(global, args, output).await,
+        Command::Explain { view } => explain::run(global, &view, output),
         Command::Verify { view } => verify::run(global, view.as_deref(), output).await,
         Command::Failures { view, limit } => failures::run(global, &view, limit, output).await,
         Command::Status => status::run(global, output).await,

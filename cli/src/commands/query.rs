@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::BadInput;
 use crate::api::Api;
 use crate::args::{Format, Global, QueryArgs};
-use crate::output::{Output, Row, aligned, csv, ndjson};
+use crate::output::{Output, Row};
 
 /// Name of the field in which a row names its columns whose value is beyond its type.
 const OVERFLOW: &str = "_overflow";
@@ -23,8 +23,9 @@ struct Answer {
     overflow: Option<Overflow>,
 }
 
+/// What an answer says of values beyond their type.
 #[derive(Deserialize)]
-struct Overflow {
+pub struct Overflow {
     rows: usize,
     left_out: usize,
     causes: Vec<String>,
@@ -36,11 +37,9 @@ pub async fn run(global: &Global, args: QueryArgs, output: Output) -> anyhow::Re
     let query: Vec<(&str, String)> = query.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     let text = api.get_text(&format!("/v1/views/{}/rows", args.view), &query).await?;
     let answer: Answer = serde_json::from_str(&text)?;
-    match args.format {
-        Format::Table => output.print_text(&text, || aligned(&columns(&answer.rows), &marked(&answer.rows))),
-        Format::Csv => print!("{}", csv(&columns(&answer.rows), &marked(&answer.rows))?),
-        Format::Ndjson => print!("{}", ndjson(&answer.rows)?),
-    }
+    // A program reads NULL and `_overflow`; a person reads the mark.
+    let marked = if args.format == Format::Ndjson { None } else { Some(marked(&answer.rows)) };
+    output.rows(args.format, &text, &columns(&answer.rows), marked.as_ref().unwrap_or(&answer.rows))?;
     if !output.json {
         eprintln!("{}", coverage(&answer));
     }
@@ -79,7 +78,7 @@ fn marked(rows: &[Row]) -> Vec<Row> {
 }
 
 impl Overflow {
-    fn warning(&self) -> String {
+    pub fn warning(&self) -> String {
         let left_out = match self.left_out {
             0 => String::new(),
             rows => format!("; {rows} rows are left out, because HAVING takes such a value"),
@@ -100,6 +99,7 @@ fn coverage(answer: &Answer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::aligned;
 
     #[test]
     fn a_value_beyond_its_type_is_marked_in_its_row() {

@@ -25,7 +25,7 @@ pub struct Input {
     content: Content,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Format {
     Csv,
     Ndjson,
@@ -65,6 +65,14 @@ impl Input {
     /// What the log knew it by before files had checksums.
     pub fn nominal_identity(&self) -> String {
         format!("{}:{}", self.name, self.size_bytes)
+    }
+
+    pub fn is_csv(&self) -> bool {
+        self.format == Format::Csv
+    }
+
+    pub fn is_parquet(&self) -> bool {
+        self.format == Format::Parquet
     }
 
     /// Reads the whole file and returns how many rows it has, or what is malformed in it.

@@ -20,6 +20,7 @@ mod progress;
 mod quotes;
 mod reading;
 mod row;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -40,6 +41,7 @@ use appender::Appender;
 use input::Input;
 use progress::Progress;
 use row::Row;
+pub use survey::{Rejections, Survey, rejections};
 
 /// Rows of a file that are decoded before the first is written.
 const FIRST_ROWS: usize = 1000;

@@ -45,6 +45,11 @@ pub fn rows<'a>(
     Ok(events.zip(0..).map(|(event, number)| Ok(Row::new(source, number, event?))))
 }
 
+/// The columns of the file with their types.
+pub fn schema(input: &Input) -> anyhow::Result<Schema> {
+    Ok(builder(input)?.schema().as_ref().clone())
+}
+
 fn builder(input: &Input) -> anyhow::Result<ParquetRecordBatchReaderBuilder<std::fs::File>> {
     ParquetRecordBatchReaderBuilder::try_new(input.open_file()?)
         .with_context(|| format!("{} cannot be read as Parquet", input.name))

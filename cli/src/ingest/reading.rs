@@ -85,7 +85,7 @@ fn read(source: &Source, input: &Input, wanted: Range<u64>, sender: &mpsc::Sende
 }
 
 /// The rows with the reasons of those that the source rejects.
-fn judged(decoder: &Decoder, mut rows: Vec<Row>) -> anyhow::Result<Vec<Row>> {
+pub fn judged(decoder: &Decoder, mut rows: Vec<Row>) -> anyhow::Result<Vec<Row>> {
     let mut chunk = Chunk::empty(Partition(0), Offset(0));
     (0..).zip(&rows).for_each(|(offset, row)| chunk.push(offset, 0, &row.payload));
     for (row, reason) in decoder.decode(&chunk)?.reasons {

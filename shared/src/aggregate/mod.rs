@@ -42,6 +42,7 @@ pub mod parts;
 mod position;
 pub mod row;
 pub mod session;
+mod storage;
 mod sum;
 mod top_k;
 mod total;
@@ -65,6 +66,7 @@ pub use documentation::{Documentation, documentation};
 pub use double::{DoubleSum, add_each};
 pub use kernel::{Kernel, Selection, State, StateOf, each_row};
 pub use overflow::{FinishedColumn, finish_column};
+pub use storage::{Storage, storage};
 
 /// Every aggregate that SQL can name.
 pub fn registry() -> Vec<Arc<dyn Aggregate>> {

@@ -8,6 +8,8 @@
 //! expressions on micro-batches; serving needs only the last part.
 
 mod clauses;
+mod dialects;
+mod explain;
 mod finish;
 mod grouping;
 mod join;
@@ -20,6 +22,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 mod window;
+mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,12 +38,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use clauses::check_clauses;
+pub use explain::{AtReadPart, Call, Computed, Explanation, PaneOf, PerEventPart, StoredPart, StoredState, Typed};
 pub use finish::{FinishViewError, FinishedRows, Overflow};
 pub use literals::rewrite_literals;
 use per_event::mask;
 pub use per_event::{Evaluated, Failing, PerEvent, argument_column, filter_column, key_column};
 pub use refusal::Refusal;
-pub use window::{Bounds, Calendar, Span, WINDOW_TYPE, Window, Zone};
+pub use window::{Bounds, Calendar, Span, WINDOW_TYPE, Window, Zone, span_in_words};
 
 use crate::aggregate::count_trigger::CountTrigger;
 use crate::aggregate::parts::{Part, Parts as AggregateParts};
@@ -78,6 +82,8 @@ pub struct ViewPlan {
     pub states: Vec<StateColumn>,
     /// The SELECT list, over finished columns ([`finished_name`]).
     pub output: Vec<OutputColumn>,
+    /// HAVING, over finished columns.
+    having: Option<Expr>,
     per_event: PerEvent,
     on_finished: OnFinished,
 }
@@ -295,6 +301,7 @@ impl ViewPlan {
             aggregates,
             states,
             output,
+            having,
             per_event,
             on_finished,
         })

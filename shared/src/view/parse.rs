@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
 use datafusion::common::{
     Column, DFSchema, DataFusionError, Result as PlanResult, ScalarValue, SchemaError, TableReference, plan_err,
 };
@@ -23,6 +24,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
 use super::clauses::check_clauses;
+use super::dialects::check_dialect;
 use super::grouping::{is_window, resolve_window, rewrite_window, take_trigger};
 use super::join::rewrite_joins;
 use super::literals::rewrite_literals;
@@ -47,6 +49,7 @@ pub struct Tables<'a> {
 /// Parses `sql` as a view over one of the sources; `file` is its name in errors.
 pub fn parse(file: &str, sql: &str, tables: Tables) -> Result<ViewPlan, ProjectError> {
     let text = Text { file, sql };
+    check_dialect(sql).map_err(|refusal| text.refused(&refusal))?;
     let statement = text.statement()?;
     let is_aggregate = |name: &str| named(name).is_some() || nearest(name).is_some();
     check_clauses(&statement, is_aggregate).map_err(|refusal| text.refused(&refusal))?;
@@ -164,10 +167,11 @@ impl Text<'_> {
                 placed
             }
             DataFusionError::SchemaError(unknown, _) => {
-                let SchemaError::FieldNotFound { field, .. } = unknown.as_ref() else {
+                let SchemaError::FieldNotFound { field, valid_fields } = unknown.as_ref() else {
                     return self.planning_message(&error.strip_backtrace());
                 };
-                self.error(self.word(&field.name), format!("unknown column '{}'", field.name), PLANNING_HELP)
+                let help = columns_help(&field.name, valid_fields);
+                self.error(self.word(&field.name), format!("unknown column '{}'", field.name), help)
             }
             DataFusionError::Context(_, inner) => self.planning(inner),
             DataFusionError::Collection(errors) if !errors.is_empty() => self.planning(&errors[0]),
@@ -204,6 +208,23 @@ impl Text<'_> {
         self.error(span, about_arguments(function, message), help)
     }
 }
+
+/// The columns that there are, and the one that was perhaps meant.
+fn columns_help(name: &str, valid: &[Column]) -> String {
+    let is_own = |name: &&str| !name.starts_with('_');
+    let columns: Vec<&str> = valid.iter().map(|column| column.name.as_str()).filter(is_own).collect();
+    if columns.is_empty() {
+        return PLANNING_HELP.to_owned();
+    }
+    let likeness = |known: &str| (normalized_levenshtein(&name.to_lowercase(), &known.to_lowercase()) * 1000.0) as u32;
+    let known = columns.iter().copied().chain(["window_start", "window_end"]);
+    let closest = known.map(|known| (likeness(known), known)).filter(|(likeness, _)| *likeness >= LIKE).max();
+    let meant = closest.map(|(_, known)| format!("did you mean '{known}'? ")).unwrap_or_default();
+    format!("{meant}the columns are {}", columns.join(", "))
+}
+
+/// From which likeness on, in thousandths, a name may have been meant.
+const LIKE: u32 = 500;
 
 /// The name that DataFusion gives to two expressions: it leaves out their casts.
 fn duplicate_name(message: &str) -> Option<&str> {

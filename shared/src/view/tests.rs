@@ -1,3 +1,5 @@
+mod dialects;
+mod explain;
 mod finish;
 mod joins;
 mod refusals;

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 pub use calendar::{Calendar, Span, Zone};
 pub use function::{WINDOW_END, marker_functions, pane_function};
+pub use words::span as span_in_words;
 
 /// Type of pane starts and window bounds.
 pub const WINDOW_TYPE: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);

@@ -19,7 +19,7 @@ impl fmt::Display for Window {
 }
 
 /// A span of time in the largest unit that it is a whole number of.
-pub(super) fn span(us: i64) -> String {
+pub fn span(us: i64) -> String {
     const UNITS: [(i64, &str); 6] = [
         (86_400_000_000, "day"),
         (3_600_000_000, "hour"),
