@@ -19,7 +19,8 @@ pub fn age(ms: i64) -> String {
     }
 }
 
-fn span(ms: i64) -> String {
+/// A span of milliseconds in its largest unit.
+pub fn span(ms: i64) -> String {
     match ms / 1000 {
         seconds @ ..120 => format!("{seconds} s"),
         seconds @ 120..7200 => format!("{} min", seconds / 60),

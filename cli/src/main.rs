@@ -4,6 +4,7 @@ mod age;
 mod api;
 mod args;
 mod commands;
+mod coverage;
 mod hold;
 mod infer;
 mod ingest;

@@ -73,8 +73,12 @@ fn check_tells_windows_in_words_and_names_that_were_meant() {
     let folder = dir.path().to_str().unwrap();
     let table = String::from_utf8(output(&["check", "--project", folder]).stdout).unwrap();
     assert!(table.contains("tumble of 1 minute") && !table.contains('{'), "{table}");
-    let meant = String::from_utf8(output(&["verify", "spent", "--project", folder]).stderr).unwrap();
-    assert!(meant.contains("unknown view 'spent'") && meant.contains("did you mean 'spend'?"), "{meant}");
+    for command in ["verify", "query", "generations", "rollback"] {
+        let mistyped = output(&[command, "spent", "--project", folder]);
+        let meant = String::from_utf8(mistyped.stderr).unwrap();
+        assert!(meant.contains("unknown view 'spent'") && meant.contains("did you mean 'spend'?"), "{meant}");
+        assert_eq!(mistyped.status.code(), Some(2), "{meant}");
+    }
     let file = String::from_utf8(output(&["ingest", "order", "x.csv", "--project", folder]).stderr).unwrap();
     assert!(file.contains("did you mean 'orders'?"), "{file}");
 }

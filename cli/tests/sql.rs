@@ -40,7 +40,7 @@ fn a_select_is_answered_in_every_form() {
     let table = sql(&folder, select, &[]);
     let expected = "k  total             nothing\nb  9007199254740993  NULL\na  3                 NULL\n";
     assert_eq!(text(&table.stdout), expected, "{}", text(&table.stderr));
-    assert!(text(&table.stderr).starts_with("v: generation 1, mode "), "{}", text(&table.stderr));
+    assert!(text(&table.stderr).starts_with("v: generation 1, lambda mode"), "{}", text(&table.stderr));
     let csv = sql(&folder, select, &["--format", "csv"]);
     assert_eq!(text(&csv.stdout), "k,total,nothing\nb,9007199254740993,\na,3,\n");
     let lines = sql(&folder, select, &["--format", "ndjson"]);

@@ -23,8 +23,10 @@ use std::fmt;
 
 use anabranch_shared::project::{Project, Source};
 
-use crate::args::{Cli, Command};
+use crate::api::Refused;
+use crate::args::{Cli, Command, Global};
 use crate::output::Output;
+use crate::project::LoadedProject;
 use clap::CommandFactory;
 
 /// Something on the command line that the user has to mend; exit code 2.
@@ -91,6 +93,21 @@ fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a String>) 
     BadInput(format!("unknown {kind} '{name}'\n  help: {meant}the {kind}s are {}", known.join(", ")))
 }
 
+/// What the API has answered of a view that it does not know, with the one that was probably meant.
+fn guessed(global: &Global, error: anyhow::Error) -> anyhow::Error {
+    let unknown_view = error.downcast_ref::<Refused>().and_then(unknown_view);
+    match (unknown_view, LoadedProject::load_to_go_on(global)) {
+        (Some(view), Ok(loaded)) => unknown("view", view, loaded.project.views.keys()).into(),
+        _ => error,
+    }
+}
+
+/// The view that the API does not know, if that is why it refused.
+fn unknown_view(refused: &Refused) -> Option<&str> {
+    let named = refused.cause.strip_prefix("there is no view '")?.strip_suffix('\'')?;
+    (refused.kind == "not_found").then_some(named)
+}
+
 /// From which likeness on, in thousandths, a name may have been meant; clap takes the same for commands.
 const LIKE: u32 = 700;
 
@@ -106,5 +123,16 @@ mod tests {
             told("contry_sales").contains("did you mean 'country_sales'? the views are customer_spend, country_sales")
         );
         assert!(!told("xyz").contains("did you mean"));
+    }
+
+    #[test]
+    fn only_a_view_that_is_not_there_is_guessed() {
+        assert_eq!(unknown_view(&refused("not_found", "there is no view 'spent'")), Some("spent"));
+        assert_eq!(unknown_view(&refused("bad_request", "there is no view 'spent'")), None);
+        assert_eq!(unknown_view(&refused("not_found", "view 'spent' has no generation")), None);
+    }
+
+    fn refused(kind: &str, cause: &str) -> Refused {
+        Refused { kind: kind.into(), cause: cause.into(), help: String::new() }
     }
 }

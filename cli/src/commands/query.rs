@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::BadInput;
+use super::{BadInput, guessed};
 use crate::api::Api;
 use crate::args::{Format, Global, QueryArgs};
+use crate::coverage::Coverage;
 use crate::output::{Output, Row};
 
 /// Name of the field in which a row names its columns whose value is beyond its type.
@@ -16,10 +17,8 @@ const OVERFLOW: &str = "_overflow";
 struct Answer {
     rows: Vec<Row>,
     cursor: Value,
-    generation: Value,
-    mode: Value,
-    watermark: Value,
-    freshness_ms: Value,
+    #[serde(flatten)]
+    coverage: Coverage,
     overflow: Option<Overflow>,
 }
 
@@ -35,13 +34,15 @@ pub async fn run(global: &Global, args: QueryArgs, output: Output) -> anyhow::Re
     let api = Api::of(global, "query").await?;
     let query = parameters(&args)?;
     let query: Vec<(&str, String)> = query.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    let text = api.get_text(&format!("/v1/views/{}/rows", args.view), &query).await?;
+    let text = api.get_text(&format!("/v1/views/{}/rows", args.view), &query).await;
+    let text = text.map_err(|error| guessed(global, error))?;
     let answer: Answer = serde_json::from_str(&text)?;
     // A program reads NULL and `_overflow`; a person reads the mark.
     let marked = if args.format == Format::Ndjson { None } else { Some(marked(&answer.rows)) };
     output.rows(args.format, &text, &columns(&answer.rows), marked.as_ref().unwrap_or(&answer.rows))?;
     if !output.json {
-        eprintln!("{}", coverage(&answer));
+        let more = if answer.cursor.is_null() { "" } else { "; more rows with a higher --limit" };
+        eprintln!("{}{more}", answer.coverage);
     }
     if let Some(overflow) = &answer.overflow {
         eprintln!("{}", overflow.warning());
@@ -86,14 +87,6 @@ impl Overflow {
         let causes = self.causes.join("; ");
         format!("warning: in {} rows a value is beyond its type and NULL{left_out}: {causes}", self.rows)
     }
-}
-
-fn coverage(answer: &Answer) -> String {
-    let more = if answer.cursor.is_null() { "" } else { "; more rows with a higher --limit" };
-    format!(
-        "generation {}, mode {}, watermark {}, freshness {} ms{more}",
-        answer.generation, answer.mode, answer.watermark, answer.freshness_ms
-    )
 }
 
 #[cfg(test)]

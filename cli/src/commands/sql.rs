@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::query::Overflow;
-use super::{BadInput, unknown};
+use super::{BadInput, guessed};
 use crate::api::{Api, Refused};
 use crate::args::{Global, SqlArgs};
+use crate::coverage::Coverage;
 use crate::output::{Output, Row};
-use crate::project::LoadedProject;
 
 /// What is printed of an answer; `--json` passes it on as it came.
 #[derive(Deserialize)]
@@ -28,14 +28,6 @@ struct Column {
     name: String,
 }
 
-#[derive(Deserialize)]
-struct Coverage {
-    generation: Value,
-    mode: Value,
-    watermark: Value,
-    freshness_ms: Value,
-}
-
 pub async fn run(global: &Global, args: SqlArgs, output: Output) -> anyhow::Result<()> {
     let api = Api::of(global, "sql").await?;
     let answered = api.post_text("/v1/sql", &json!({ "sql": args.select })).await;
@@ -44,38 +36,23 @@ pub async fn run(global: &Global, args: SqlArgs, output: Output) -> anyhow::Resu
     let columns: Vec<String> = answer.columns.into_iter().map(|column| column.name).collect();
     output.rows(args.format, &text, &columns, &answer.rows)?;
     if !output.json {
-        answer.views.iter().for_each(|(view, coverage)| eprintln!("{view}: {}", coverage.in_words()));
+        answer.views.iter().for_each(|(view, coverage)| eprintln!("{view}: {coverage}"));
     }
     answer.overflow.iter().for_each(|(view, overflow)| eprintln!("{view}: {}", overflow.warning()));
     Ok(())
 }
 
-impl Coverage {
-    fn in_words(&self) -> String {
-        let Self { generation, mode, watermark, freshness_ms } = self;
-        format!("generation {generation}, mode {mode}, watermark {watermark}, freshness {freshness_ms} ms")
-    }
-}
-
-/// A SELECT that cannot be answered as it is written is bad input, and a view that there is not was perhaps mistyped.
+/// A SELECT that cannot be answered as it is written is bad input.
 fn told(global: &Global, error: anyhow::Error) -> anyhow::Error {
-    let Some(refused) = error.downcast_ref::<Refused>() else { return error };
-    let loaded = LoadedProject::load_to_go_on(global);
-    match (unknown_view(refused), loaded) {
-        (Some(view), Ok(loaded)) => unknown("view", view, loaded.project.views.keys()).into(),
-        _ if is_of_the_select(&refused.kind) => BadInput(in_terms_of_the_terminal(refused)).into(),
+    let error = guessed(global, error);
+    match error.downcast_ref::<Refused>() {
+        Some(refused) if is_of_the_select(&refused.kind) => BadInput(in_terms_of_the_terminal(refused)).into(),
         _ => error,
     }
 }
 
 fn is_of_the_select(kind: &str) -> bool {
     ["bad_request", "not_found", "limit_exceeded"].contains(&kind)
-}
-
-/// The view that the API does not know, if that is why it refused.
-fn unknown_view(refused: &Refused) -> Option<&str> {
-    let named = refused.cause.strip_prefix("there is no view '")?.strip_suffix('\'')?;
-    (refused.kind == "not_found").then_some(named)
 }
 
 /// The error with the command for the request that it names.
@@ -89,13 +66,6 @@ mod tests {
 
     fn refused(kind: &str, cause: &str) -> Refused {
         Refused { kind: kind.into(), cause: cause.into(), help: "see GET /v1/views lists the views".into() }
-    }
-
-    #[test]
-    fn only_a_view_that_is_not_there_is_guessed() {
-        assert_eq!(unknown_view(&refused("not_found", "there is no view 'spent'")), Some("spent"));
-        assert_eq!(unknown_view(&refused("bad_request", "there is no view 'spent'")), None);
-        assert_eq!(unknown_view(&refused("not_found", "view 'spent' has no generation")), None);
     }
 
     #[test]
