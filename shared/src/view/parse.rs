@@ -118,6 +118,7 @@ impl Text<'_> {
 
     /// Every output column has a name: its alias or the column that it is.
     fn output_names(&self, select: &ast::Select) -> Result<Vec<String>, ProjectError> {
+        self.check_named(select)?;
         let mut names: Vec<String> = Vec::new();
         for item in &select.projection {
             let name = match item {
@@ -125,10 +126,6 @@ impl Text<'_> {
                 ast::SelectItem::UnnamedExpr(ast::Expr::Identifier(ident)) => normalized(ident),
                 ast::SelectItem::UnnamedExpr(ast::Expr::CompoundIdentifier(path)) => {
                     normalized(path.last().expect("the parser found one"))
-                }
-                ast::SelectItem::UnnamedExpr(expr) => {
-                    let help = format!("write {expr} AS name");
-                    return Err(self.error(expr.span(), format!("{expr} has no name"), help));
                 }
                 other => return Err(self.error(other.span(), "name each column", "replace * by the columns")),
             };
@@ -142,6 +139,21 @@ impl Text<'_> {
             names.push(name);
         }
         Ok(names)
+    }
+
+    /// Names all columns without a name at once.
+    fn check_named(&self, select: &ast::Select) -> Result<(), ProjectError> {
+        let has_name = |expr: &ast::Expr| matches!(expr, ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_));
+        let unnamed = select.projection.iter().filter_map(|item| match item {
+            ast::SelectItem::UnnamedExpr(expr) if !has_name(expr) => Some(expr),
+            _ => None,
+        });
+        let unnamed: Vec<&ast::Expr> = unnamed.collect();
+        let Some(first) = unnamed.first() else { return Ok(()) };
+        let listed = unnamed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let verb = if unnamed.len() == 1 { "has no name" } else { "have no names" };
+        let help = unnamed.iter().map(|expr| format!("{expr} AS name")).collect::<Vec<_>>().join(", ");
+        Err(self.error(first.span(), format!("{listed} {verb}"), format!("write {help}")))
     }
 
     /// Where a word stands first; for errors that come without a place.

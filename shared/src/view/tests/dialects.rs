@@ -85,3 +85,12 @@ fn a_column_that_is_nearly_right_is_guessed() {
         assert!(error.cause.contains("unknown column") && error.help.starts_with(words), "{sql}: {error}");
     }
 }
+
+#[test]
+fn all_columns_without_a_name_are_listed_at_once() {
+    let error = parse("SELECT k, sum(n), count(*), upper(k) AS u FROM orders GROUP BY k").unwrap_err();
+    assert_eq!((error.place.line, error.place.column), (1, 11));
+    assert_eq!(error.cause, "sum(n), count(*) have no names");
+    assert_eq!(error.help, "write sum(n) AS name, count(*) AS name");
+    assert_eq!(parse("SELECT k, sum(n) FROM orders GROUP BY k").unwrap_err().cause, "sum(n) has no name");
+}
