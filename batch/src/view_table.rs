@@ -97,10 +97,7 @@ pub async fn digest(root: &Path, plan: &ViewPlan, path: &str, limits: &Limits) -
     let rows = sorted(plan, scan_view(&session, root, plan, path).await?)?;
     let mut batches = rows.execute_stream().await?;
     let mut digest = Sha256::new();
-    let mut put = |bytes: &[u8]| {
-        digest.update((bytes.len() as u64).to_le_bytes());
-        digest.update(bytes);
-    };
+    let mut put = |bytes: &[u8]| put(&mut digest, bytes);
     while let Some(batch) = batches.try_next().await? {
         let rows = Rows::of(plan, &batch)?;
         for (row, pane) in rows.panes.iter().enumerate() {
@@ -112,17 +109,21 @@ pub async fn digest(root: &Path, plan: &ViewPlan, path: &str, limits: &Limits) -
     Ok(digest.finalize().into())
 }
 
-/// SHA-256 over the states of a view, in their order, as lower-case hexadecimal digits: states that differ in one
-/// bit have another one.
-pub fn rows_digest(rows: &[StateRow]) -> String {
+/// SHA-256 over the states of a view in memory, in their order.
+pub fn rows_digest(rows: &[StateRow]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for row in rows {
-        for bytes in [row.key.as_slice(), &row.pane.0.to_le_bytes(), &row.states] {
-            digest.update((bytes.len() as u64).to_le_bytes());
-            digest.update(bytes);
-        }
+        put(&mut digest, &row.key);
+        put(&mut digest, &row.pane.0.to_le_bytes());
+        put(&mut digest, &row.states);
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.finalize().into()
+}
+
+/// With its length, so that no two lists of values have the same bytes.
+fn put(digest: &mut Sha256, bytes: &[u8]) {
+    digest.update((bytes.len() as u64).to_le_bytes());
+    digest.update(bytes);
 }
 
 /// The rows of a batch view with the plan's types; reading them fails where a checksum is another.

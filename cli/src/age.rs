@@ -1,6 +1,12 @@
-//! How long ago something was, beside its time.
+//! Times, and how long ago they were.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// Microseconds since 1970 as a time in UTC, as the API writes it.
+pub fn iso_time(us: i64) -> String {
+    let time = DateTime::from_timestamp_micros(us);
+    time.map_or_else(|| format!("{us} us"), |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
 
 /// A time of the API as people read it: as it came, and how long ago.
 pub fn with_age(time: &str) -> String {
@@ -34,16 +40,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn times_are_utc_and_those_beyond_the_calendar_are_counts() {
+        assert_eq!(iso_time(1_259_655_960_000_000), "2009-12-01T08:26:00Z");
+        assert_eq!(iso_time(i64::MAX), "9223372036854775807 us");
+    }
+
+    #[test]
     fn spans_are_told_in_their_largest_unit() {
         assert_eq!([119_999, 7_199_000, 100_000_000, 400_000_000].map(span), ["119 s", "119 min", "27 h", "4 days"]);
     }
 
     #[test]
     fn times_are_told_with_their_age_behind_and_ahead() {
-        let now = Utc::now();
-        let told = |minutes: i64| with_age(&(now + chrono::TimeDelta::minutes(minutes)).to_rfc3339());
-        assert!(told(-10).ends_with("(10 min ago)"), "{}", told(-10));
-        assert!(told(10).ends_with("(in 9 min)") || told(10).ends_with("(in 10 min)"), "{}", told(10));
+        // Half a minute from the edge: the clock goes on while this runs.
+        let told = |seconds: i64| with_age(&(Utc::now() + chrono::TimeDelta::seconds(seconds)).to_rfc3339());
+        let (behind, ahead) = (told(-630), told(630));
+        assert!(behind.ends_with("(10 min ago)") && ahead.ends_with("(in 10 min)"), "{behind}, {ahead}");
         assert_eq!(with_age("+292277-01-01T00:00:00Z"), "+292277-01-01T00:00:00Z");
     }
 }

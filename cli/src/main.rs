@@ -12,6 +12,7 @@ mod logging;
 mod output;
 mod parts;
 mod project;
+mod shell;
 mod shutdown;
 mod stalls;
 

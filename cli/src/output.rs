@@ -187,6 +187,7 @@ mod tests {
         let cells: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(cells, ["2.2250738585072014e-308", "[9007199254740993,-0.0]", "a\"b", "NULL"]);
     }
+
     #[test]
     fn rows_are_csv_and_ndjson_with_their_digits() {
         let rows: Vec<Row> =

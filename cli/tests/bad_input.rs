@@ -86,7 +86,7 @@ fn check_tells_windows_in_words_and_names_that_were_meant() {
 #[test]
 fn a_batch_run_that_fails_says_so_once() {
     let dir = tempfile::tempdir().unwrap();
-    project(dir.path(), PROJECT, &[("spend", VIEW)]);
+    project(dir.path(), PROJECT, &[("spend", VIEW), ("again", VIEW)]);
     let folder = dir.path().to_str().unwrap();
     let events = dir.path().join("orders.csv");
     std::fs::write(&events, "uid,amount,ts\nu1,2.50,2026-01-01T00:00:00Z\n").unwrap();
@@ -101,6 +101,11 @@ fn a_batch_run_that_fails_says_so_once() {
     assert_eq!(failed.status.code(), Some(1), "{told}");
     assert_eq!(told.matches("view 'spend'").count(), 1, "{told}");
     assert_eq!(told.matches("error: ").count(), 1, "{told}");
+    // And each of several.
+    project(dir.path(), &format!("{PROJECT}[views.again]\n"), &[]);
+    let told = String::from_utf8(output(&["batch", "--project", folder]).stderr).unwrap();
+    assert!(told.starts_with("error: 2 views failed\n"), "{told}");
+    assert_eq!((told.matches("view 'spend'").count(), told.matches("view 'again'").count()), (1, 1), "{told}");
 }
 
 #[test]

@@ -69,20 +69,25 @@ pub async fn run_once(parts: &Parts, args: &BatchArgs) -> anyhow::Result<Vec<Vie
     let options = RunOptions { full: args.full, promote: !args.no_promote, ..RunOptions::default() };
     let (mut runs, mut failures) = (Vec::new(), Vec::new());
     for run in anabranch_batch::run(&parts.root, parts.catalog.as_ref(), &wanted, &options).await {
-        match run.outcome {
-            Ok(published) => {
-                runs.push(promoted(parts, published, &options).await?);
-                sweep(&parts.root, parts.catalog.as_ref(), &run.view, SWEEP_GRACE).await?;
-            }
-            Err(error) => failures.push(format!("view '{}': {:#}", run.view, anyhow::Error::from(error))),
+        let view = run.view.clone();
+        match ended(parts, run, &options).await {
+            Ok(run) => runs.push(run),
+            Err(error) => failures.push(format!("view '{view}': {error:#}")),
         }
     }
     // The other views have been published by now: one that fails does not hold them back.
     match failures.as_slice() {
         [] => Ok(runs),
         [failure] => Err(anyhow!("{failure}")),
-        _ => Err(anyhow!("{} views were not published\n  {}", failures.len(), failures.join("\n  "))),
+        _ => Err(anyhow!("{} views failed\n  {}", failures.len(), failures.join("\n  "))),
     }
+}
+
+/// What comes after a view's next generation is published, if it is.
+async fn ended(parts: &Parts, run: anabranch_batch::publish::ViewRun, options: &RunOptions) -> anyhow::Result<ViewRun> {
+    let promoted = promoted(parts, run.outcome?, options).await?;
+    sweep(&parts.root, parts.catalog.as_ref(), &run.view, SWEEP_GRACE).await?;
+    Ok(promoted)
 }
 
 /// Lets the generation take over if it covers what answers now; otherwise the speed layer does it.

@@ -6,6 +6,7 @@ use anabranch_shared::view::ViewPlan;
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
+use super::explain::trigger_in_words;
 use crate::args::Global;
 use crate::output::{Output, table};
 use crate::project::LoadedProject;
@@ -32,7 +33,7 @@ fn in_words(name: &str, plan: &ViewPlan, mode: Mode) -> Value {
     let mut row = describe(name, plan, mode);
     let window =
         plan.window.as_ref().map_or_else(|| "none: all of time".to_owned(), |window| window.window.to_string());
-    let trigger = plan.trigger.map(|every| format!(", closed every {every} events")).unwrap_or_default();
+    let trigger = trigger_in_words(plan).map(|trigger| format!(", {trigger}")).unwrap_or_default();
     row["window"] = json!(format!("{window}{trigger}"));
     row
 }

@@ -61,10 +61,14 @@ fn as_text(view: &str, plan: &ViewPlan, mode: Mode, explanation: &Explanation) -
     sections.iter().map(section).collect::<Vec<_>>().join("\n\n")
 }
 
+/// When an answer moves, if not with each event.
+pub fn trigger_in_words(plan: &ViewPlan) -> Option<String> {
+    plan.trigger.map(|every| format!("moves with every {every} events of a group"))
+}
+
 fn about(plan: &ViewPlan, mode: Mode) -> Vec<Line> {
     let source = &plan.definition.source;
-    let trigger =
-        plan.trigger.map(|every| ("trigger".to_owned(), format!("moves with every {every} events of a group")));
+    let trigger = trigger_in_words(plan).map(|trigger| ("trigger".to_owned(), trigger));
     let built = match mode {
         Mode::Lambda => "lambda: batch builds it, speed continues it",
         Mode::Kappa => "kappa: replay builds it with the streaming fold, speed continues it",

@@ -95,10 +95,10 @@ fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a String>) 
 
 /// What the API has answered of a view that it does not know, with the one that was probably meant.
 fn guessed(global: &Global, error: anyhow::Error) -> anyhow::Error {
-    let unknown_view = error.downcast_ref::<Refused>().and_then(unknown_view);
-    match (unknown_view, LoadedProject::load_to_go_on(global)) {
-        (Some(view), Ok(loaded)) => unknown("view", view, loaded.project.views.keys()).into(),
-        _ => error,
+    let Some(view) = error.downcast_ref::<Refused>().and_then(unknown_view) else { return error };
+    match LoadedProject::load_to_go_on(global) {
+        Ok(loaded) => unknown("view", view, loaded.project.views.keys()).into(),
+        Err(_) => error,
     }
 }
 

@@ -121,7 +121,7 @@ async fn verify(parts: &Parts, view: &str, plan: &Arc<ViewPlan>) -> anyhow::Resu
         view: view.to_owned(),
         groups: roads[0].1.len(),
         cut,
-        digest: rows_digest(&roads[0].1),
+        digest: hex(&rows_digest(&roads[0].1)),
         roads: names,
         by_polars: oracle.by_polars,
         by_shared_expressions: oracle.by_shared_expressions,

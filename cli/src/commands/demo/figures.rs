@@ -1,10 +1,6 @@
-//! Numbers and times as a person reads them.
+//! Numbers as a person reads them.
 
 use std::fmt::Display;
-
-use chrono::{DateTime, SecondsFormat};
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// A number with commas between its thousands: `575,574.67`.
 pub fn grouped(number: impl Display) -> String {
@@ -23,20 +19,6 @@ pub fn hundredths(decimal: &str) -> Option<i128> {
         return None;
     }
     format!("{whole}{fraction}").parse().ok()
-}
-
-/// Microseconds since 1970 as a time in UTC.
-pub fn time(us: i64) -> String {
-    DateTime::from_timestamp_micros(us)
-        .map_or_else(|| us.to_string(), |time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-}
-
-/// A length of time, in days if it is whole ones.
-pub fn days(us: i64) -> String {
-    match (us / DAY_US, us % DAY_US) {
-        (days, 0) => format!("{} days", grouped(days)),
-        _ => format!("{} seconds", grouped(us / 1_000_000)),
-    }
 }
 
 #[cfg(test)]
@@ -59,12 +41,5 @@ mod tests {
         assert_eq!(hundredths("-0.05"), Some(-5));
         assert_eq!(hundredths("1"), None);
         assert_eq!(hundredths("1.5"), None);
-    }
-
-    #[test]
-    fn times_are_utc_and_lateness_is_in_days() {
-        assert_eq!(time(1_259_655_960_000_000), "2009-12-01T08:26:00Z");
-        assert_eq!(days(400 * DAY_US), "400 days");
-        assert_eq!(days(90_000_000), "90 seconds");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::api;
+use crate::shell::quoted;
 
 /// The address of the page, and three commands to paste.
 pub fn text(url: &str, dir: &Path) -> String {
@@ -27,12 +28,6 @@ fn invitation(url: &str, binary: &str, dir: &str, has_key: bool) -> String {
     )
 }
 
-/// A word for the shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
-    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,11 +44,5 @@ mod tests {
     fn with_a_key_the_commands_show_it() {
         let text = invitation("http://h", "b", "d", true);
         assert_eq!(text.matches("curl -H \"authorization: Bearer $ANABRANCH_API_KEY\" ").count(), 2);
-    }
-
-    #[test]
-    fn words_are_quoted_for_the_shell() {
-        assert_eq!(quoted("target/debug/anabranch"), "target/debug/anabranch");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

@@ -16,12 +16,12 @@ use tokio::sync::watch;
 
 use super::answers::{self, Totals, VIEW};
 use super::bundle::{DATA, DATA_NAME};
-use super::figures::time;
 use super::late;
 use super::paint::Paint;
 use super::section::Section;
 use super::story::{self, LateStory};
 use super::waiting::waiting;
+use crate::age::iso_time;
 use crate::api::{self, Api};
 use crate::args::BatchArgs;
 use crate::commands::serve::run_all;
@@ -269,7 +269,7 @@ impl Steps {
         let (after, totals) = (answers::late_events(&self.api).await?, answers::totals(&self.api).await?);
         let facts = json!({
             "already_there": !is_new, "partition": event.partition, "offset": event.offset,
-            "event_time": time(event.event_time_us), "watermark": time(event.watermark_us),
+            "event_time": iso_time(event.event_time_us), "watermark": iso_time(event.watermark_us),
             "late_before": before, "late": after, "revenue": totals.revenue,
         });
         self.record("late event", facts)?;

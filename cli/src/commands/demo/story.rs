@@ -2,13 +2,15 @@
 
 use anabranch_shared::catalog::GenerationRecord;
 use anabranch_shared::project::Source;
+use anabranch_shared::view::span_in_words;
 use serde_json::Value;
 
 use super::answers::{Country, Shares, Totals, VIEW};
-use super::figures::{days, grouped, time};
+use super::figures::grouped;
 use super::late::LateEvent;
 use super::section::{Section, Table};
 use super::tables::{offset_row, offsets, printed_offsets, road, sums, swap};
+use crate::age::iso_time;
 use crate::commands::batch::ViewRun;
 use crate::commands::verify::Verified;
 use crate::ingest::IngestReport;
@@ -148,13 +150,13 @@ pub fn late(source: &Source, story: &LateStory) -> Section {
         "{appended} It is older than the watermark, which is the largest event time before it in its partition minus \
          the lateness of {}. So no view counts it. It is not dropped in silence either: the speed job counts it as \
          late, and the archive keeps it with this verdict. Every replay judges it the same way.",
-        days(source.lateness_us)
+        span_in_words(source.lateness_us)
     );
     let event = story.event;
     let rows = [
         ("partition and offset", format!("partition {}, offset {}", event.partition, grouped(event.offset))),
-        ("event time", time(event.event_time_us)),
-        ("watermark at this offset", time(event.watermark_us)),
+        ("event time", iso_time(event.event_time_us)),
+        ("watermark at this offset", iso_time(event.watermark_us)),
         ("late events counted, before", grouped(story.before)),
         ("late events counted, now", grouped(story.after)),
         ("in the archive", format!("verdict late, {} bytes as they came", grouped(event.raw_bytes))),

@@ -1,10 +1,12 @@
 //! Events that do not count: late, far in the future, or rejected.
 
 use anabranch_batch::Archive;
-use anabranch_shared::position::{Cut, EventTime};
+use anabranch_shared::position::Cut;
 use anabranch_shared::project::Source;
 use anabranch_shared::realtime::Outcomes;
 use serde_json::Value;
+
+use crate::age::iso_time;
 
 /// One event in so many.
 const LOSSES_TOLD_FROM: u64 = 100;
@@ -29,7 +31,7 @@ async fn of_archive(archive: &Archive) -> anyhow::Result<Vec<String>> {
     for (partition, of) in snapshot.partition_outcomes(&Cut::default()).await? {
         let (true, Some((offset, verdict))) = (are_many(of.outcomes), of.first_lost) else { continue };
         let furthest = snapshot.furthest(partition).await?.map_or_else(String::new, |(offset, time)| {
-            format!("; its watermark follows offset {offset}, of {}", iso_time(time))
+            format!("; its watermark follows offset {offset}, of {}", iso_time(time.0))
         });
         losses.push(format!(
             "partition {partition}: {}, the first at offset {offset}, {verdict}{furthest}. {NEXT}",
@@ -60,8 +62,4 @@ fn counted(outcomes: Outcomes) -> String {
         "of {} events {late} are late, {far_future} far in the future and {rejected} rejected, and do not count",
         outcomes.total()
     )
-}
-
-fn iso_time(time: EventTime) -> String {
-    chrono::DateTime::from_timestamp_micros(time.0).map_or_else(|| format!("{} us", time.0), |time| time.to_rfc3339())
 }

@@ -10,6 +10,7 @@ use crate::commands::BadInput;
 use crate::infer::{Choice, Findings, Inferred, Written, findings, proven, source_of};
 use crate::ingest::Rejections;
 use crate::output::{Output, counted, table};
+use crate::shell::quoted;
 
 /// What was inferred and written.
 #[derive(Serialize)]
@@ -51,9 +52,9 @@ fn unreadable(error: &anyhow::Error) -> BadInput {
 
 fn report(dir: &Path, file: &Path, found: Findings, choice: Choice, written: Written, rejected: Rejections) -> Report {
     let views: Vec<String> = written.views.into_iter().map(|(view, _)| view).collect();
-    let project = shell(&dir.display().to_string());
+    let project = quoted(&dir.display().to_string());
     let next = [
-        format!("ingest {} {}", written.source, shell(&file.display().to_string())),
+        format!("ingest {} {}", written.source, quoted(&file.display().to_string())),
         "batch".to_owned(),
         format!("query {}", views[0]),
     ];
@@ -139,24 +140,5 @@ impl Report {
     fn losses(&self) -> Option<String> {
         let first = self.rejected.first.as_ref()?;
         Some(format!("{} will be rejected, first {first}", counted(self.rejected.rows, "row")))
-    }
-}
-
-/// A word of a command line.
-fn shell(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_can_be_pasted() {
-        assert_eq!(["a/b.csv", "my file.csv", "it's"].map(shell), ["a/b.csv", "'my file.csv'", "'it'\\''s'"]);
     }
 }
