@@ -11,6 +11,7 @@
 //! - [`event`]: decoding and the verdict on every event, lateness among them;
 //! - [`groups`], [`fold`], [`merge`]: states by group; kept up to date; merged from both sides;
 //! - [`windows`]: windows put together from panes;
+//! - [`guess`]: the name that was probably meant;
 //! - [`log`], [`archive`], [`batch_view`], [`realtime`], [`catalog`]: where the layers meet.
 //!
 //! What must stay out: I/O, the clock, ambient randomness, anything that runs. Traits may be async;
@@ -24,6 +25,7 @@ pub mod event;
 pub mod expression;
 pub mod fold;
 pub mod groups;
+pub mod guess;
 pub mod key;
 pub mod log;
 pub mod merge;

@@ -21,6 +21,7 @@ mod verify;
 
 use std::fmt;
 
+use anabranch_shared::guess::did_you_mean;
 use anabranch_shared::project::{Project, Source};
 
 use crate::api::Refused;
@@ -87,9 +88,7 @@ fn known_view(project: &Project, name: &str) -> Result<(), BadInput> {
 /// A name that nothing has, with the one that was probably meant.
 fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a String>) -> BadInput {
     let known: Vec<&str> = known.map(String::as_str).collect();
-    let likeness = |known: &&&str| (strsim::jaro(name, known) * 1000.0) as u32;
-    let closest = known.iter().filter(|known| likeness(known) >= LIKE).max_by_key(likeness);
-    let meant = closest.map(|closest| format!("did you mean '{closest}'? ")).unwrap_or_default();
+    let meant = did_you_mean(name, known.iter().copied());
     BadInput(format!("unknown {kind} '{name}'\n  help: {meant}the {kind}s are {}", known.join(", ")))
 }
 
@@ -108,22 +107,9 @@ fn unknown_view(refused: &Refused) -> Option<&str> {
     (refused.kind == "not_found").then_some(named)
 }
 
-/// From which likeness on, in thousandths, a name may have been meant; clap takes the same for commands.
-const LIKE: u32 = 700;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_that_is_nearly_right_is_guessed() {
-        let known = ["customer_spend", "country_sales"].map(str::to_owned);
-        let told = |name| unknown("view", name, known.iter()).to_string();
-        assert!(
-            told("contry_sales").contains("did you mean 'country_sales'? the views are customer_spend, country_sales")
-        );
-        assert!(!told("xyz").contains("did you mean"));
-    }
 
     #[test]
     fn only_a_view_that_is_not_there_is_guessed() {

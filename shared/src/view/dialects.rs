@@ -10,16 +10,15 @@ use super::window::Window;
 
 const ARGUMENTS: &str = "tumble(time, INTERVAL '1 minute')";
 
-/// Refuses the first such form that is there.
-pub fn check_dialect(sql: &str) -> Result<(), Refusal> {
+/// The first such form in a text that is no view.
+pub fn foreign_form(sql: &str) -> Option<Refusal> {
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().unwrap_or_default();
     let tokens: Vec<TokenWithSpan> =
         tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
-    let found = (0..tokens.len()).find_map(|at| {
+    (0..tokens.len()).find_map(|at| {
         let rest = &tokens[at..];
         table_function(rest).or_else(|| window_clause(rest)).or_else(|| emit(rest))
-    });
-    found.map_or(Ok(()), Err)
+    })
 }
 
 /// Flink: `TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' MINUTE))` after FROM.

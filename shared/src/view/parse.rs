@@ -7,7 +7,6 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
 use datafusion::common::{
     Column, DFSchema, DataFusionError, Result as PlanResult, ScalarValue, SchemaError, TableReference, plan_err,
 };
@@ -24,7 +23,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
 use super::clauses::check_clauses;
-use super::dialects::check_dialect;
+use super::dialects::foreign_form;
 use super::grouping::{is_window, resolve_window, rewrite_window, take_trigger};
 use super::join::rewrite_joins;
 use super::literals::rewrite_literals;
@@ -35,6 +34,7 @@ use super::{AggregateColumn, KeyColumn, OutputColumn, Role, ViewPlan, WindowColu
 use crate::aggregate::{Aggregate, named};
 use crate::archive::{OFFSET, PARTITION};
 use crate::expression::constant;
+use crate::guess::did_you_mean;
 use crate::key;
 use crate::project::{Definition, Place, ProjectError, Source};
 use crate::reference::ReferenceTable;
@@ -49,7 +49,11 @@ pub struct Tables<'a> {
 /// Parses `sql` as a view over one of the sources; `file` is its name in errors.
 pub fn parse(file: &str, sql: &str, tables: Tables) -> Result<ViewPlan, ProjectError> {
     let text = Text { file, sql };
-    check_dialect(sql).map_err(|refusal| text.refused(&refusal))?;
+    // What another engine takes is told as such, and only of what is no view: a view may have these words as names.
+    understood(&text, tables).map_err(|error| foreign_form(sql).map_or(error, |refusal| text.refused(&refusal)))
+}
+
+fn understood(text: &Text, tables: Tables) -> Result<ViewPlan, ProjectError> {
     let statement = text.statement()?;
     let is_aggregate = |name: &str| named(name).is_some() || nearest(name).is_some();
     check_clauses(&statement, is_aggregate).map_err(|refusal| text.refused(&refusal))?;
@@ -60,14 +64,14 @@ pub fn parse(file: &str, sql: &str, tables: Tables) -> Result<ViewPlan, ProjectE
     check_expressions(&select).map_err(|refusal| text.refused(&refusal))?;
     rewrite_literals(&mut select).map_err(|refusal| text.refused(&refusal))?;
     let mut state = session();
-    let references = rewrite_joins(&text, &mut select, &source, tables, &mut state)?;
+    let references = rewrite_joins(text, &mut select, &source, tables, &mut state)?;
     resolve_window(&mut select, &source);
     rewrite_window(&mut select).map_err(|refusal| text.refused(&refusal))?;
     let groups = match &select.group_by {
         ast::GroupByExpr::Expressions(groups, _) => groups.iter().map(Spanned::span).collect(),
         ast::GroupByExpr::All(_) => Vec::new(),
     };
-    let planned = Planned { text: &text, source, references, trigger, groups, state };
+    let planned = Planned { text, source, references, trigger, groups, state };
     planned.view(*select, names)
 }
 
@@ -111,7 +115,8 @@ impl Text<'_> {
         };
         sources.get(&name).cloned().ok_or_else(|| {
             let known: Vec<&str> = sources.keys().map(String::as_str).collect();
-            let help = format!("the project's sources are {}", known.join(", "));
+            let meant = did_you_mean(&name, known.iter().copied());
+            let help = format!("{meant}the project's sources are {}", known.join(", "));
             self.error(table.span(), format!("unknown source '{name}'"), help)
         })
     }
@@ -228,15 +233,9 @@ fn columns_help(name: &str, valid: &[Column]) -> String {
     if columns.is_empty() {
         return PLANNING_HELP.to_owned();
     }
-    let likeness = |known: &str| (normalized_levenshtein(&name.to_lowercase(), &known.to_lowercase()) * 1000.0) as u32;
     let known = columns.iter().copied().chain(["window_start", "window_end"]);
-    let closest = known.map(|known| (likeness(known), known)).filter(|(likeness, _)| *likeness >= LIKE).max();
-    let meant = closest.map(|(_, known)| format!("did you mean '{known}'? ")).unwrap_or_default();
-    format!("{meant}the columns are {}", columns.join(", "))
+    format!("{}the columns are {}", did_you_mean(name, known), columns.join(", "))
 }
-
-/// From which likeness on, in thousandths, a name may have been meant.
-const LIKE: u32 = 500;
 
 /// The name that DataFusion gives to two expressions: it leaves out their casts.
 fn duplicate_name(message: &str) -> Option<&str> {
