@@ -59,6 +59,7 @@ pub async fn run(global: &Global, args: DemoArgs, output: Output) -> anyhow::Res
     };
     match shown {
         Ok(()) if !args.once => {
+            tell_verified(output)?;
             eprintln!("{}", invitation::text(&url, &dir));
             trickle::until(&parts, &stopped).await?;
         }
@@ -68,5 +69,9 @@ pub async fn run(global: &Global, args: DemoArgs, output: Output) -> anyhow::Res
     }
     let ended = layers.await.context("a layer of the demo panicked")?;
     shown.and(ended)?;
+    if args.once { tell_verified(output) } else { Ok(()) }
+}
+
+fn tell_verified(output: Output) -> anyhow::Result<()> {
     output.print(&json!({ "step": "end", "verified": true }), || "Verified: every road gave the same bytes.".to_owned())
 }
