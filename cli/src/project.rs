@@ -1,13 +1,13 @@
 //! Loading the project's files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anabranch_shared::project::{Place, Project, ProjectError, Reference, ReferenceFormat};
+use anabranch_shared::project::{Checked, Place, Project, ProjectError, Reference, ReferenceFormat};
 use anabranch_shared::reference::ReferenceTable;
-use anabranch_shared::view::ViewPlan;
+use anabranch_shared::view::{ViewPlan, mentions};
 use anabranch_stores::ReferenceFiles;
 use anabranch_stores::reference::read_reference;
 
@@ -26,60 +26,78 @@ pub struct LoadedProject {
     pub views: Views,
 }
 
+/// What is wrong with a project.
+#[derive(Debug)]
+pub struct Mistakes {
+    /// Never empty.
+    pub told: Vec<ProjectError>,
+    /// Views that nobody looked at, because the sources or references that they are over have mistakes.
+    pub unchecked: Vec<String>,
+}
+
+impl From<ProjectError> for Mistakes {
+    fn from(mistake: ProjectError) -> Self {
+        Self { told: vec![mistake], unchecked: Vec::new() }
+    }
+}
+
 impl LoadedProject {
     /// Reads `anabranch.toml`, the views and the references; options on the command line win over the
     /// file.
     pub fn load(global: &Global) -> Result<Self, ProjectError> {
-        Self::load_with(global, &references)
+        Self::load_with(global, &read_table)
     }
 
-    /// The same with the errors of all views, not only the first; an error in `anabranch.toml` or in a reference keeps the
-    /// views from being read.
-    pub fn check(global: &Global) -> Result<Self, Vec<ProjectError>> {
-        Self::load_all(global, &references)
+    /// The same with the mistakes of all files.
+    pub fn check(global: &Global) -> Result<Self, Mistakes> {
+        Self::load_all(global, &read_table)
     }
 
     /// The same for commands that go on with generations and make none from references: where one of
     /// these cannot be read, the rows stand in for it that were kept last. So a file that is being
     /// edited does not keep what answers from starting.
     pub fn load_to_go_on(global: &Global) -> Result<Self, ProjectError> {
-        Self::load_with(global, &references_or_kept)
+        Self::load_with(global, &table_or_kept)
     }
 
-    fn load_with(global: &Global, references: &ReadReferences) -> Result<Self, ProjectError> {
-        // Whoever wants to work needs one error to begin with; `check` tells all.
-        Self::load_all(global, references)
-            .map_err(|errors| errors.into_iter().next().expect("no failure without an error"))
+    fn load_with(global: &Global, read_table: &ReadTable) -> Result<Self, ProjectError> {
+        // Whoever wants to work needs one mistake to begin with; `check` tells all.
+        Self::load_all(global, read_table)
+            .map_err(|mistakes| mistakes.told.into_iter().next().expect("no failure without a mistake"))
     }
 
-    fn load_all(global: &Global, references: &ReadReferences) -> Result<Self, Vec<ProjectError>> {
-        let mut loaded = Self::read(&global.project, references)?;
+    fn load_all(global: &Global, read_table: &ReadTable) -> Result<Self, Mistakes> {
+        let mut loaded = Self::read(&global.project, read_table)?;
         loaded.project.brokers = global.brokers.clone().or(loaded.project.brokers);
         loaded.project.redis = global.redis.clone().or(loaded.project.redis);
         Ok(loaded)
     }
 
-    fn read(dir: &Path, references: &ReadReferences) -> Result<Self, Vec<ProjectError>> {
-        let (project, references) = Self::declared(dir, references).map_err(|error| vec![error])?;
+    fn read(dir: &Path, read_table: &ReadTable) -> Result<Self, Mistakes> {
+        let file = dir.join(PROJECT_FILE);
+        let text = read(&file, "run `anabranch init DIR`, or name the project's folder with --project")?;
+        let Checked { project, mut broken, mistakes } = Project::check(&file.display().to_string(), &text);
+        let mut mistakes = Mistakes { told: mistakes, unchecked: Vec::new() };
         warn_of_unused(dir, &project);
-        let (mut views, mut errors) = (Views::new(), Vec::new());
-        for view in project.views.keys() {
-            match read_view(&view_file(dir, view), &project, &references) {
-                Ok(plan) => drop(views.insert(view.clone(), Arc::new(plan))),
-                Err(error) => errors.push(error),
+        let mut references = References::new();
+        for (name, reference) in &project.references {
+            match read_table(dir, &project, reference) {
+                Ok(table) => drop(references.insert(name.clone(), Arc::new(table))),
+                Err(mistake) => {
+                    mistakes.told.push(mistake);
+                    broken.insert(name.clone());
+                }
             }
         }
-        if errors.is_empty() { Ok(Self { dir: dir.to_owned(), project, views }) } else { Err(errors) }
-    }
-
-    /// What the views are over.
-    fn declared(dir: &Path, references: &ReadReferences) -> Result<(Project, References), ProjectError> {
-        let file = dir.join(PROJECT_FILE);
-        let name = file.display().to_string();
-        let text = read(&file, "run `anabranch init DIR`, or name the project's folder with --project")?;
-        let project = Project::parse(&name, &text)?;
-        let references = references(dir, &project)?;
-        Ok((project, references))
+        let mut views = Views::new();
+        for view in project.views.keys() {
+            match read_view(&view_file(dir, view), &project, &references, &broken) {
+                Ok(Some(plan)) => drop(views.insert(view.clone(), Arc::new(plan))),
+                Ok(None) => mistakes.unchecked.push(view.clone()),
+                Err(told) => mistakes.told.extend(told),
+            }
+        }
+        if mistakes.told.is_empty() { Ok(Self { dir: dir.to_owned(), project, views }) } else { Err(mistakes) }
     }
 
     /// The views over their references as these are now; their SQL is the one that was loaded.
@@ -87,7 +105,10 @@ impl LoadedProject {
         if self.views.values().all(|plan| plan.references.is_empty()) {
             return Ok(self.views.clone());
         }
-        let references = references(&self.dir, &self.project)?;
+        let table = |(name, reference): (&String, &Reference)| {
+            Ok((name.clone(), Arc::new(read_table(&self.dir, &self.project, reference)?)))
+        };
+        let references = self.project.references.iter().map(table).collect::<Result<References, ProjectError>>()?;
         let again = |(view, plan): (&String, &Arc<ViewPlan>)| {
             let (file, sql) = (view_file(&self.dir, view).display().to_string(), &plan.definition.sql);
             let plan = ViewPlan::parse_joined(&file, sql, &self.project.sources, &references)?;
@@ -114,9 +135,19 @@ fn warn_of_unused(dir: &Path, project: &Project) {
     }
 }
 
-fn read_view(file: &Path, project: &Project, references: &References) -> Result<ViewPlan, ProjectError> {
-    let sql = read(file, "write the view's SELECT into this file, or remove the view from anabranch.toml")?;
-    ViewPlan::parse_joined(&file.display().to_string(), &sql, &project.sources, references)
+/// The view; none if it is over something that has mistakes itself.
+fn read_view(
+    file: &Path,
+    project: &Project,
+    references: &References,
+    broken: &BTreeSet<String>,
+) -> Result<Option<ViewPlan>, Vec<ProjectError>> {
+    let help = "write the view's SELECT into this file, or remove the view from anabranch.toml";
+    let sql = read(file, help).map_err(|mistake| vec![mistake])?;
+    if broken.iter().any(|name| mentions(&sql, name)) {
+        return Ok(None);
+    }
+    ViewPlan::check(&file.display().to_string(), &sql, &project.sources, references).map(Some)
 }
 
 fn view_file(dir: &Path, view: &str) -> PathBuf {
@@ -124,17 +155,20 @@ fn view_file(dir: &Path, view: &str) -> PathBuf {
 }
 
 type References = BTreeMap<String, Arc<ReferenceTable>>;
-type ReadReferences = dyn Fn(&Path, &Project) -> Result<References, ProjectError>;
+type ReadTable = dyn Fn(&Path, &Project, &Reference) -> Result<ReferenceTable, ProjectError>;
 
-/// The references' rows as they are now.
-fn references(dir: &Path, project: &Project) -> Result<References, ProjectError> {
-    let table = |(name, reference): (&String, &Reference)| Ok((name.clone(), Arc::new(read_table(dir, reference)?)));
-    project.references.iter().map(table).collect()
+/// The reference's rows as they are now.
+fn read_table(dir: &Path, _project: &Project, reference: &Reference) -> Result<ReferenceTable, ProjectError> {
+    let path = dir.join(&reference.file);
+    match reference.format {
+        ReferenceFormat::Delta => read_delta(&path, reference),
+        ReferenceFormat::Csv | ReferenceFormat::Parquet => read_reference(&path, reference),
+    }
 }
 
-/// The same, with the rows that were kept last in the place of those that cannot be read.
-fn references_or_kept(dir: &Path, project: &Project) -> Result<References, ProjectError> {
-    let kept = |reference: &Reference, error: ProjectError| {
+/// The same; where they cannot be read, the rows that were kept last.
+fn table_or_kept(dir: &Path, project: &Project, reference: &Reference) -> Result<ReferenceTable, ProjectError> {
+    read_table(dir, project, reference).or_else(|error| {
         let table = ReferenceFiles::new(&dir.join(&project.root)).newest(reference).ok_or(error.clone())?;
         tracing::warn!(
             "{error}\n  going on with the {} rows of '{}' that were kept last",
@@ -142,20 +176,7 @@ fn references_or_kept(dir: &Path, project: &Project) -> Result<References, Proje
             reference.name
         );
         Ok(table)
-    };
-    let table = |(name, reference): (&String, &Reference)| {
-        let table = read_table(dir, reference).or_else(|error| kept(reference, error))?;
-        Ok((name.clone(), Arc::new(table)))
-    };
-    project.references.iter().map(table).collect()
-}
-
-fn read_table(dir: &Path, reference: &Reference) -> Result<ReferenceTable, ProjectError> {
-    let path = dir.join(&reference.file);
-    match reference.format {
-        ReferenceFormat::Delta => read_delta(&path, reference),
-        ReferenceFormat::Csv | ReferenceFormat::Parquet => read_reference(&path, reference),
-    }
+    })
 }
 
 /// On a thread with a runtime of its own: projects are loaded inside and outside of others.

@@ -67,6 +67,29 @@ fn check_tells_the_mistakes_of_all_views() {
 }
 
 #[test]
+fn check_tells_the_mistakes_of_all_files_and_what_it_did_not_look_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let toml = PROJECT.replace("topic", "topc").replace("VARCHAR", "VARCHR")
+        + "[views.clicks_by_page]\n[sources.clicks]\ntopic = \"clicks\"\nformat = \"json\"\nevent_time = \"ts\"\n\
+           lateness = \"1 day\"\ncolumns = { page = \"VARCHAR\", ts = \"TIMESTAMP NOT NULL\" }\n";
+    let clicks = "SELECT page, count(*) AS n, max(tss) AS last, sum(pages) AS m FROM clicks GROUP BY page";
+    project(dir.path(), &toml, &[("spend", VIEW), ("clicks_by_page", clicks)]);
+    let checked = output(&["check", "--project", dir.path().to_str().unwrap()]);
+    let told = String::from_utf8(checked.stderr).unwrap();
+    for mistake in [
+        "anabranch.toml:4:1: unknown key 'topc'",
+        "did you mean 'topic'?",
+        "anabranch.toml:9:7: 'VARCHR NOT NULL' is not a column type",
+        "clicks_by_page.sql:1:33: unknown column 'tss'",
+        "clicks_by_page.sql:1:51: unknown column 'pages'",
+        "not checked yet, because of mistakes in what they are over: spend",
+    ] {
+        assert_eq!(told.matches(mistake).count(), 1, "{mistake} in {told}");
+    }
+    assert_eq!(told.matches("error: ").count(), 4, "{told}");
+}
+
+#[test]
 fn check_tells_windows_in_words_and_names_that_were_meant() {
     let dir = tempfile::tempdir().unwrap();
     project(dir.path(), PROJECT, &[("spend", VIEW)]);

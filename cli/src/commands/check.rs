@@ -1,7 +1,6 @@
 //! `anabranch check`: the project, understood or refused with every place.
 
 use anabranch_shared::catalog::Mode;
-use anabranch_shared::project::ProjectError;
 use anabranch_shared::view::ViewPlan;
 use anyhow::anyhow;
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use super::explain::trigger_in_words;
 use crate::args::Global;
 use crate::output::{Output, table};
-use crate::project::LoadedProject;
+use crate::project::{LoadedProject, Mistakes};
 
 pub fn run(global: &Global, output: Output) -> anyhow::Result<()> {
     let loaded = LoadedProject::check(global).map_err(all)?;
@@ -21,10 +20,13 @@ pub fn run(global: &Global, output: Output) -> anyhow::Result<()> {
         .print(&json!({ "project": loaded.project.name, "views": told(describe) }), || table(&columns, &told(in_words)))
 }
 
-/// The last of the errors, after the others are told.
-fn all(mut errors: Vec<ProjectError>) -> anyhow::Error {
-    let last = errors.pop();
-    errors.iter().for_each(|error| eprintln!("error: {error}\n"));
+/// The last of the mistakes, after the others are told.
+fn all(Mistakes { mut told, unchecked }: Mistakes) -> anyhow::Error {
+    let last = told.pop();
+    told.iter().for_each(|mistake| eprintln!("error: {mistake}\n"));
+    if !unchecked.is_empty() {
+        eprintln!("not checked yet, because of mistakes in what they are over: {}\n", unchecked.join(", "));
+    }
     last.map_or_else(|| anyhow!("the project is refused"), anyhow::Error::from)
 }
 

@@ -1,161 +1,74 @@
 //! Reading `anabranch.toml`.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use toml::Spanned;
+use toml::de::DeValue;
 
-use super::reference::{ReferenceToml, references};
-use super::{Column, ColumnType, INGESTION_TIME, Place, Project, ProjectError, Source, ViewConfig, parse_duration_us};
+use super::reference::references;
+use super::table::{Entry, Table, Text};
+use super::{Checked, Column, ColumnType, INGESTION_TIME, Project, Source, ViewConfig, parse_duration_us};
 use crate::catalog::Mode;
+use crate::guess::did_you_mean;
 
 const DEFAULT_PARTITIONS: u32 = 4;
 const DEFAULT_MAX_FUTURE: &str = "1 day";
 const DEFAULT_BIND: &str = "127.0.0.1:8080";
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    project: ProjectTable,
-    log: Option<LogTable>,
-    realtime: Option<RealtimeTable>,
-    storage: Option<StorageTable>,
-    serving: Option<ServingTable>,
-    #[serde(default)]
-    sources: Ordered<SourceTable>,
-    #[serde(default)]
-    references: Ordered<ReferenceToml>,
-    #[serde(default)]
-    views: Ordered<ViewTable>,
-}
+const TABLES: [&str; 8] = ["project", "log", "realtime", "storage", "serving", "sources", "references", "views"];
+const SOURCE_KEYS: [&str; 8] =
+    ["topic", "format", "event_time", "lateness", "max_future", "partitions", "key", "columns"];
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProjectTable {
-    name: Spanned<String>,
-}
+pub(super) const KEY_HELP: &str = "add the key to this table";
+const LATENESS_HELP: &str = "say how late an event may be, for example lateness = \"10 minutes\"; there is no default, because it \
+                             decides what is counted";
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LogTable {
-    brokers: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RealtimeTable {
-    url: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StorageTable {
-    root: Spanned<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ServingTable {
-    bind: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SourceTable {
-    topic: String,
-    format: Spanned<String>,
-    event_time: Spanned<String>,
-    lateness: Spanned<String>,
-    max_future: Option<Spanned<String>>,
-    partitions: Option<Spanned<u32>>,
-    #[serde(default)]
-    key: Vec<Spanned<String>>,
-    columns: Ordered<Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ViewTable {
-    mode: Option<Mode>,
-}
-
-/// A table whose entries keep the order of the file and remember where their names stand.
-pub(super) struct Ordered<T>(pub Vec<(Spanned<String>, T)>);
-
-impl<T> Default for Ordered<T> {
-    fn default() -> Self {
-        Self(Vec::new())
+/// What was understood of the file, and every mistake in it.
+pub(super) fn check(file: &str, text: &str) -> Checked {
+    let at = Text::new(file, text);
+    let mut root = at.root(&TABLES);
+    let name = root
+        .required_table("project", &["name"], "add [project] with the project's name")
+        .and_then(|mut table| table.required::<Spanned<String>>("name", KEY_HELP));
+    if let Some(name) = &name
+        && !is_name(name.get_ref())
+    {
+        at.report(name.span(), format!("'{}' cannot be a project's name", name.get_ref()), NAME_HELP);
     }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
-            type Value = Ordered<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Ordered(entries))
-            }
-        }
-
-        deserializer.deserialize_map(Entries(PhantomData))
-    }
-}
-
-/// The text that spans point into.
-pub(super) struct Text<'a> {
-    file: &'a str,
-    text: &'a str,
-}
-
-impl Text<'_> {
-    pub fn refuse<T>(&self, span: Range<usize>, cause: impl Into<String>, help: &str) -> Result<T, ProjectError> {
-        Err(ProjectError::new(Place::of_byte(self.file, self.text, span.start), cause, help))
-    }
-}
-
-pub(super) fn parse(file: &str, text: &str) -> Result<Project, ProjectError> {
-    let at = Text { file, text };
-    let parsed: File = match toml::from_str(text) {
-        Ok(parsed) => parsed,
-        Err(error) => return at.refuse(error.span().unwrap_or(0..0), error.message(), help_for(error.message())),
-    };
-    if !is_name(parsed.project.name.get_ref()) {
-        let cause = format!("'{}' cannot be a project's name", parsed.project.name.get_ref());
-        return at.refuse(parsed.project.name.span(), cause, NAME_HELP);
-    }
-    let sources = sources(&at, parsed.sources)?;
-    Ok(Project {
-        name: parsed.project.name.into_inner(),
-        brokers: parsed.log.map(|log| log.brokers),
-        redis: parsed.realtime.map(|realtime| realtime.url),
-        root: parsed.storage.map_or_else(|| Ok("data".to_owned()), |storage| root(&at, storage.root))?,
-        bind: parsed.serving.map_or_else(|| DEFAULT_BIND.to_owned(), |serving| serving.bind),
-        references: references(&at, parsed.references, &sources)?,
+    let brokers = text_in(&mut root, "log", "brokers");
+    let redis = text_in(&mut root, "realtime", "url");
+    let storage = text_in(&mut root, "storage", "root").and_then(|root| folder(&at, root));
+    let bind = text_in(&mut root, "serving", "bind");
+    let mut broken = BTreeSet::new();
+    let sources = sources(&at, root.entries("sources"), &mut broken);
+    let is_source = |name: &str| sources.contains_key(name) || broken.contains(name);
+    let mut unfit = BTreeSet::new();
+    let references = references(&at, root.entries("references"), &is_source, &mut unfit);
+    broken.extend(unfit);
+    let views = views(&at, root.entries("views"));
+    let project = Project {
+        name: name.map(Spanned::into_inner).unwrap_or_default(),
+        brokers: brokers.map(Spanned::into_inner),
+        redis: redis.map(Spanned::into_inner),
+        root: storage.unwrap_or_else(|| "data".to_owned()),
+        bind: bind.map_or_else(|| DEFAULT_BIND.to_owned(), Spanned::into_inner),
         sources,
-        views: views(&at, parsed.views)?,
-    })
+        references,
+        views,
+    };
+    Checked { project, broken, mistakes: at.into_mistakes() }
 }
 
-fn root(at: &Text, root: Spanned<String>) -> Result<String, ProjectError> {
+/// The one key of a table that may be left out.
+fn text_in(root: &mut Table, table: &'static str, key: &'static str) -> Option<Spanned<String>> {
+    root.table(table, &[key])?.required(key, KEY_HELP)
+}
+
+fn folder(at: &Text, root: Spanned<String>) -> Option<String> {
     if root.get_ref().contains("://") {
         return at.refuse(root.span(), "the storage root must be a folder", "object storage is not supported yet");
     }
-    Ok(root.into_inner())
+    Some(root.into_inner())
 }
 
 pub(super) const NAME_HELP: &str = "use letters, digits, '_' and '-', at most 64 of them, beginning with a letter";
@@ -166,81 +79,104 @@ pub(super) fn is_name(name: &str) -> bool {
     first && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
-fn help_for(message: &str) -> &'static str {
-    if message.contains("missing field `lateness`") {
-        "say how late an event may be, for example lateness = \"10 minutes\"; there is no default, because it decides what is counted"
-    } else if message.contains("unknown field") {
-        "remove the key or correct its name"
-    } else if message.contains("missing field") {
-        "add the key to this table"
-    } else {
-        "see docs/reference/project-file.md"
-    }
-}
-
-fn sources(at: &Text, tables: Ordered<SourceTable>) -> Result<BTreeMap<String, Source>, ProjectError> {
+/// The sources that have no mistake; the names of the others are added to `broken`.
+fn sources(at: &Text, entries: Vec<Entry>, broken: &mut BTreeSet<String>) -> BTreeMap<String, Source> {
     let mut sources = BTreeMap::new();
-    for (name, table) in tables.0 {
+    for (name, value) in entries {
         if !is_name(name.get_ref()) {
-            return at.refuse(name.span(), format!("'{}' cannot be a source's name", name.get_ref()), NAME_HELP);
+            at.report(name.span(), format!("'{}' cannot be a source's name", name.get_ref()), NAME_HELP);
         }
-        let source = source(at, name.get_ref(), table)?;
-        sources.insert(name.into_inner(), source);
+        match source(at, name.get_ref(), value) {
+            Some(source) => drop(sources.insert(name.into_inner(), source)),
+            None => drop(broken.insert(name.into_inner())),
+        }
     }
-    Ok(sources)
+    sources
 }
 
-fn source(at: &Text, name: &str, table: SourceTable) -> Result<Source, ProjectError> {
-    if table.format.get_ref() != "json" {
-        let cause = format!("format '{}' is not supported", table.format.get_ref());
-        return at.refuse(table.format.span(), cause, "use format = \"json\"");
-    }
-    let partitions = match &table.partitions {
-        Some(partitions) if !(1..=1024).contains(partitions.get_ref()) => {
-            return at.refuse(partitions.span(), "partitions must be from 1 to 1024", "choose about two a worker core");
-        }
-        Some(partitions) => *partitions.get_ref(),
-        None => DEFAULT_PARTITIONS,
+fn source<'i>(at: &Text<'i>, name: &str, value: Spanned<DeValue<'i>>) -> Option<Source> {
+    let mut table = Table::of(at, value, &SOURCE_KEYS);
+    let topic = table.required("topic", KEY_HELP);
+    let format = table.required("format", KEY_HELP).and_then(|format| json(at, format));
+    let event_time: Option<Spanned<String>> = table.required("event_time", KEY_HELP);
+    let lateness = table.required("lateness", LATENESS_HELP).and_then(|lateness| duration(at, lateness));
+    let max_future = match table.optional("max_future") {
+        Some(max_future) => duration(at, max_future),
+        None => Some(parse_duration_us(DEFAULT_MAX_FUTURE).expect("the default is a duration")),
     };
-    let mut columns =
-        columns(at, table.columns, (table.event_time.get_ref() == INGESTION_TIME).then_some(INGESTION_TIME))?;
-    let key = key(at, table.key, &columns)?;
-    columns.extend(built_in(at, &table.event_time, &columns)?);
-    Ok(Source {
+    let partitions = match table.optional("partitions") {
+        Some(partitions) => in_range(at, partitions),
+        None => Some(DEFAULT_PARTITIONS),
+    };
+    let key: Vec<Spanned<String>> = table.optional("key").unwrap_or_default();
+    let from_log = event_time.as_ref().is_some_and(|time| time.get_ref() == INGESTION_TIME);
+    let declared = table.required_entries("columns", KEY_HELP);
+    let columns = declared.map(|declared| Columns::read(at, declared, from_log.then_some(INGESTION_TIME)))?;
+    let key = columns.key(at, key);
+    let built_in = event_time.as_ref().map(|time| columns.built_in(at, time));
+    let mut columns = columns.sound()?;
+    columns.extend(built_in.flatten()?);
+    format?;
+    Some(Source {
         name: name.to_owned(),
-        topic: table.topic,
-        partitions,
-        lateness_us: duration(at, &table.lateness)?,
-        max_future_us: match &table.max_future {
-            Some(max_future) => duration(at, max_future)?,
-            None => parse_duration_us(DEFAULT_MAX_FUTURE).expect("the default is a duration"),
-        },
-        key,
-        event_time: table.event_time.into_inner(),
+        topic: topic?,
+        partitions: partitions?,
+        lateness_us: lateness?,
+        max_future_us: max_future?,
+        key: key?,
+        event_time: event_time?.into_inner(),
         columns,
     })
 }
 
-fn duration(at: &Text, text: &Spanned<String>) -> Result<i64, ProjectError> {
-    parse_duration_us(text.get_ref()).or_else(|cause| {
-        at.refuse(
-            text.span(),
-            cause,
-            "write a number and a unit, for example \"10 minutes\", \"1 day\" or \"0 seconds\"",
-        )
-    })
+fn json(at: &Text, format: Spanned<String>) -> Option<()> {
+    if format.get_ref() != "json" {
+        let cause = format!("format '{}' is not supported", format.get_ref());
+        return at.refuse(format.span(), cause, "use format = \"json\"");
+    }
+    Some(())
 }
 
-/// The declared columns; one named `built_in` is refused.
-pub(super) fn columns(
-    at: &Text,
-    table: Ordered<Spanned<String>>,
-    built_in: Option<&str>,
-) -> Result<Vec<Column>, ProjectError> {
-    let mut columns: Vec<Column> = Vec::new();
-    for (name, declaration) in table.0 {
-        let is_same = |column: &&Column| column.name.eq_ignore_ascii_case(name.get_ref());
-        if let Some(other) = columns.iter().find(is_same) {
+fn in_range(at: &Text, partitions: Spanned<u32>) -> Option<u32> {
+    if !(1..=1024).contains(partitions.get_ref()) {
+        return at.refuse(partitions.span(), "partitions must be from 1 to 1024", "choose about two a worker core");
+    }
+    Some(partitions.into_inner())
+}
+
+fn duration(at: &Text, text: Spanned<String>) -> Option<i64> {
+    let help = "write a number and a unit, for example \"10 minutes\", \"1 day\" or \"0 seconds\"";
+    parse_duration_us(text.get_ref()).map_err(|cause| at.report(text.span(), cause, help)).ok()
+}
+
+/// What is declared under `columns`.
+pub(super) struct Columns {
+    good: Vec<Column>,
+    /// Those that were refused: they are declared, so nobody is told that they are unknown.
+    refused: Vec<String>,
+}
+
+impl Columns {
+    /// The declared columns; one named `built_in` is refused.
+    pub fn read(at: &Text, entries: Vec<Entry>, built_in: Option<&str>) -> Self {
+        let mut columns = Self { good: Vec::new(), refused: Vec::new() };
+        for (name, declaration) in entries {
+            match columns.column(at, &name, declaration, built_in) {
+                Some(column) => columns.good.push(column),
+                None => columns.refused.push(name.into_inner()),
+            }
+        }
+        columns
+    }
+
+    fn column(
+        &self,
+        at: &Text,
+        name: &Spanned<String>,
+        declaration: Spanned<DeValue>,
+        built_in: Option<&str>,
+    ) -> Option<Column> {
+        if let Some(other) = self.good.iter().find(|column| column.name.eq_ignore_ascii_case(name.get_ref())) {
             let cause = format!("columns '{}' and '{}' differ in case only", other.name, name.get_ref());
             return at.refuse(name.span(), cause, "rename one of them: the archive's tables do not tell them apart");
         }
@@ -252,65 +188,76 @@ pub(super) fn columns(
             let cause = format!("column '{}' is built in where it is the event time", name.get_ref());
             return at.refuse(name.span(), cause, "remove the declaration, or rename the column if events carry it");
         }
-        match Column::parse(name.get_ref(), declaration.get_ref()) {
-            Ok(column) => columns.push(column),
-            Err(error) => return at.refuse(declaration.span(), error.cause, error.help),
-        }
+        let span = declaration.span();
+        let declaration: String = at.value(declaration)?;
+        Column::parse(name.get_ref(), &declaration).map_err(|error| at.report(span, error.cause, &error.help)).ok()
     }
-    Ok(columns)
-}
 
-/// The built-in column, if it is the event time; otherwise that is a declared one.
-fn built_in(at: &Text, event_time: &Spanned<String>, columns: &[Column]) -> Result<Option<Column>, ProjectError> {
-    let name = event_time.get_ref();
-    if name == INGESTION_TIME {
-        let help = "declare what events carry under columns, at least one column";
-        return match columns {
-            [] => at.refuse(event_time.span(), "the source has no columns but the log's own time", help),
-            _ => Ok(Some(Column::ingestion_time())),
-        };
+    /// Refuses those, too, for which `is_unfit` writes a mistake down.
+    pub fn refuse(&mut self, mut is_unfit: impl FnMut(&Column) -> bool) {
+        let (unfit, good) = std::mem::take(&mut self.good).into_iter().partition(|column| is_unfit(column));
+        self.good = good;
+        self.refused.extend(Vec::into_iter(unfit).map(|column: Column| column.name));
     }
-    match columns.iter().find(|column| column.name == *name) {
-        Some(column) if column.kind == ColumnType::Timestamp && !column.nullable => Ok(None),
-        Some(_) => {
+
+    /// All of them, if none was refused.
+    pub fn sound(self) -> Option<Vec<Column>> {
+        self.refused.is_empty().then_some(self.good)
+    }
+
+    /// The column of this name, if it was not refused; that there is none is a mistake.
+    pub fn named(&self, at: &Text, name: &Spanned<String>, more: &str) -> Option<&Column> {
+        let found = self.good.iter().find(|column| column.name == *name.get_ref());
+        if found.is_none() && !self.refused.contains(name.get_ref()) {
+            let names: Vec<&str> = self.good.iter().map(|column| column.name.as_str()).collect();
+            let guess = did_you_mean(name.get_ref(), names.iter().copied());
+            let help = format!("{guess}the columns are {}{more}", names.join(", "));
+            at.report(name.span(), format!("unknown column '{}'", name.get_ref()), &help);
+        }
+        found
+    }
+
+    /// The built-in column, if it is the event time; otherwise that is a declared one. `None` is a mistake.
+    fn built_in(&self, at: &Text, event_time: &Spanned<String>) -> Option<Option<Column>> {
+        let name = event_time.get_ref();
+        if name == INGESTION_TIME {
+            if self.good.is_empty() && self.refused.is_empty() {
+                let help = "declare what events carry under columns, at least one column";
+                return at.refuse(event_time.span(), "the source has no columns but the log's own time", help);
+            }
+            return Some(Some(Column::ingestion_time()));
+        }
+        let column = self.named(at, event_time, &format!("; '{INGESTION_TIME}' is the log's own time"))?;
+        if column.kind != ColumnType::Timestamp || column.nullable {
             let cause = format!("event_time '{name}' must be a TIMESTAMP NOT NULL");
-            at.refuse(event_time.span(), cause, "declare the column as \"TIMESTAMP NOT NULL\"")
+            return at.refuse(event_time.span(), cause, "declare the column as \"TIMESTAMP NOT NULL\"");
         }
-        None => {
-            let help = format!("{}; '{INGESTION_TIME}' is the log's own time", known(columns));
-            at.refuse(event_time.span(), format!("unknown column '{name}'"), &help)
-        }
+        Some(None)
+    }
+
+    fn key(&self, at: &Text, names: Vec<Spanned<String>>) -> Option<Vec<String>> {
+        // Every name is looked at, so that each mistake is told.
+        let known = names.iter().filter(|name| self.named(at, name, "").is_some()).count();
+        (known == names.len()).then(|| names.into_iter().map(Spanned::into_inner).collect())
     }
 }
 
-fn key(at: &Text, names: Vec<Spanned<String>>, columns: &[Column]) -> Result<Vec<String>, ProjectError> {
-    for name in &names {
-        if !columns.iter().any(|column| column.name == *name.get_ref()) {
-            return at.refuse(name.span(), format!("unknown column '{}'", name.get_ref()), &known(columns));
-        }
-    }
-    Ok(names.into_iter().map(Spanned::into_inner).collect())
-}
-
-pub(super) fn known(columns: &[Column]) -> String {
-    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    format!("the columns are {}", names.join(", "))
-}
-
-fn views(at: &Text, tables: Ordered<ViewTable>) -> Result<BTreeMap<String, ViewConfig>, ProjectError> {
+fn views(at: &Text, entries: Vec<Entry>) -> BTreeMap<String, ViewConfig> {
     let mut views = BTreeMap::new();
-    for (name, table) in tables.0 {
+    for (name, value) in entries {
         if !is_name(name.get_ref()) {
-            return at.refuse(name.span(), format!("'{}' cannot be a view's name", name.get_ref()), NAME_HELP);
+            at.report(name.span(), format!("'{}' cannot be a view's name", name.get_ref()), NAME_HELP);
         }
-        views.insert(name.into_inner(), ViewConfig { mode: table.mode.unwrap_or(Mode::Lambda) });
+        let mode = Table::of(at, value, &["mode"]).optional("mode").unwrap_or(Mode::Lambda);
+        views.insert(name.into_inner(), ViewConfig { mode });
     }
-    Ok(views)
+    views
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::ProjectError;
 
     const SHOP: &str = r#"
 [project]
@@ -376,6 +323,55 @@ mode = "kappa"
         let text = SHOP.replace("amount =", "ingestion_time =");
         let source = &Project::parse("anabranch.toml", &text).unwrap().sources["orders"];
         assert!(source.column(INGESTION_TIME).is_some_and(|column| !column.from_log));
+    }
+
+    /// Places and causes of all mistakes.
+    fn told(text: &str) -> Vec<String> {
+        let mistakes = Project::check("anabranch.toml", text).mistakes;
+        let told = |mistake: ProjectError| format!("{}:{} {}", mistake.place.line, mistake.place.column, mistake.cause);
+        mistakes.into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn no_mistake_hides_another() {
+        let text = SHOP
+            .replace("\"10 minutes\"", "\"soon\"")
+            .replace("topic =", "topik =")
+            .replace("\"DECIMAL(18,2)\"", "\"MONEY\"")
+            .replace("[\"user_id\"]", "[\"usr\", \"amount\"]")
+            .replace("mode = \"kappa\"", "mode = \"omega\"\n[speed]\nthreads = 2");
+        let told = told(&text);
+        let expected = [
+            "5:1 unknown key 'topik'",
+            "8:12 unknown unit 'soon'",
+            "9:8 unknown column 'usr'",
+            "12:10 unknown type 'MONEY'",
+            "15:8 unknown variant `omega`, expected `lambda` or `kappa`",
+            "16:2 unknown key 'speed'",
+        ];
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        for (told, expected) in told.iter().zip(expected) {
+            assert_eq!(told.split(' ').next(), expected.split(' ').next(), "{told}");
+        }
+        assert!(told[0].contains("topik") && told[2].contains("usr") && told[5].contains("speed"), "{told:#?}");
+    }
+
+    #[test]
+    fn what_is_broken_is_named_and_the_rest_is_there() {
+        let text = SHOP.replace("topic = \"orders\"\n", "")
+            + "[sources.clicks]\ntopic = \"clicks\"\nformat = \"json\"\n\
+            event_time = \"ts\"\nlateness = \"1 day\"\ncolumns = { ts = \"TIMESTAMP NOT NULL\" }\n";
+        let checked = Project::check("anabranch.toml", &text);
+        assert_eq!(checked.broken, BTreeSet::from(["orders".to_owned()]));
+        assert_eq!(checked.project.sources.keys().collect::<Vec<_>>(), ["clicks"]);
+        assert_eq!(checked.mistakes.len(), 1, "{:?}", checked.mistakes);
+        assert!(checked.mistakes[0].cause.contains("'topic'"), "{:?}", checked.mistakes);
+    }
+
+    #[test]
+    fn what_is_no_toml_does_not_hide_what_is() {
+        let told = told(&SHOP.replace("topic = \"orders\"", "topic = orders\"").replace("\"json\"", "\"xml\""));
+        assert!(told[0].starts_with("5:") && told.iter().any(|told| told.contains("'xml'")), "{told:#?}");
     }
 
     #[test]

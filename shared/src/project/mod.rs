@@ -5,9 +5,10 @@ mod duration;
 mod error;
 mod file;
 mod reference;
+mod table;
 mod timestamp;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,16 @@ pub struct Project {
     pub sources: BTreeMap<String, Source>,
     pub references: BTreeMap<String, Reference>,
     pub views: BTreeMap<String, ViewConfig>,
+}
+
+/// What [`Project::check`] found.
+pub struct Checked {
+    /// Without what has mistakes.
+    pub project: Project,
+    /// Names of the sources and references that have mistakes.
+    pub broken: BTreeSet<String>,
+    /// In the order of the file.
+    pub mistakes: Vec<ProjectError>,
 }
 
 /// A stream of events: where they come from and what they look like. It is part of every view's
@@ -73,9 +84,15 @@ pub struct Definition {
 }
 
 impl Project {
-    /// Parses `anabranch.toml`; `file` is its name in errors.
+    /// Parses `anabranch.toml`; `file` is its name in errors, of which the first is told.
     pub fn parse(file: &str, text: &str) -> Result<Self, ProjectError> {
-        file::parse(file, text)
+        let Checked { project, mistakes, .. } = Self::check(file, text);
+        mistakes.into_iter().next().map_or(Ok(project), Err)
+    }
+
+    /// The same with all mistakes.
+    pub fn check(file: &str, text: &str) -> Checked {
+        file::check(file, text)
     }
 }
 

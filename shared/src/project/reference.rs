@@ -1,13 +1,15 @@
 //! Reference tables as the project declares them, and as a generation pins them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
+use toml::de::DeValue;
 
-use super::file::{NAME_HELP, Ordered, Text, columns, is_name, known};
-use super::{Column, ProjectError, Source};
+use super::Column;
+use super::file::{Columns, KEY_HELP, NAME_HELP, is_name};
+use super::table::{Entry, Table, Text};
 use crate::key::canonical_type;
 
 /// A small table of facts that views join by its key.
@@ -60,83 +62,107 @@ impl ReferenceFormat {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ReferenceToml {
-    file: Spanned<String>,
-    format: Option<ReferenceFormat>,
-    key: Spanned<Vec<Spanned<String>>>,
-    columns: Ordered<Spanned<String>>,
-}
+const KEYS: [&str; 4] = ["file", "format", "key", "columns"];
 
+/// The references that have no mistake; the names of the others are added to `broken`.
 pub(super) fn references(
     at: &Text,
-    tables: Ordered<ReferenceToml>,
-    sources: &BTreeMap<String, Source>,
-) -> Result<BTreeMap<String, Reference>, ProjectError> {
+    entries: Vec<Entry>,
+    is_source: &dyn Fn(&str) -> bool,
+    broken: &mut BTreeSet<String>,
+) -> BTreeMap<String, Reference> {
     let mut references = BTreeMap::new();
-    for (name, table) in tables.0 {
+    for (name, value) in entries {
         if !is_name(name.get_ref()) {
-            return at.refuse(name.span(), format!("'{}' cannot be a reference's name", name.get_ref()), NAME_HELP);
-        }
-        if sources.contains_key(name.get_ref()) {
+            at.report(name.span(), format!("'{}' cannot be a reference's name", name.get_ref()), NAME_HELP);
+        } else if is_source(name.get_ref()) {
             let cause = format!("'{}' is a source already", name.get_ref());
-            return at.refuse(name.span(), cause, "give the reference another name");
+            at.report(name.span(), cause, "give the reference another name");
         }
-        let reference = reference(at, name.get_ref(), table)?;
-        references.insert(name.into_inner(), reference);
+        match reference(at, name.get_ref(), value) {
+            Some(reference) => drop(references.insert(name.into_inner(), reference)),
+            None => drop(broken.insert(name.into_inner())),
+        }
     }
-    Ok(references)
+    references
 }
 
-fn reference(at: &Text, name: &str, table: ReferenceToml) -> Result<Reference, ProjectError> {
-    let Some(format) = table.format.or_else(|| ReferenceFormat::of_file(table.file.get_ref())) else {
-        let cause = format!("what '{}' holds is not told by its name", table.file.get_ref());
-        return at.refuse(table.file.span(), cause, "add format = \"csv\", \"parquet\" or \"delta\"");
+fn reference<'i>(at: &Text<'i>, name: &str, value: Spanned<DeValue<'i>>) -> Option<Reference> {
+    let mut table = Table::of(at, value, &KEYS);
+    let file: Option<Spanned<String>> = table.required("file", KEY_HELP);
+    let format = match table.optional("format") {
+        Some(format) => Some(format),
+        None => file.as_ref().and_then(|file| told_by_name(at, file)),
     };
-    let columns = plain(at, table.columns)?;
-    let key = key(at, table.key, &columns)?;
-    Ok(Reference { name: name.to_owned(), file: table.file.into_inner(), format, key, columns })
+    let key = table.required("key", KEY_HELP);
+    let columns = table.required_entries("columns", KEY_HELP).map(|entries| plain(at, entries))?;
+    let key = key.and_then(|names| rows_key(at, names, &columns));
+    Some(Reference {
+        name: name.to_owned(),
+        file: file?.into_inner(),
+        format: format?,
+        key: key?,
+        columns: columns.sound()?,
+    })
+}
+
+fn told_by_name(at: &Text, file: &Spanned<String>) -> Option<ReferenceFormat> {
+    let format = ReferenceFormat::of_file(file.get_ref());
+    if format.is_none() {
+        let cause = format!("what '{}' holds is not told by its name", file.get_ref());
+        at.report(file.span(), cause, "add format = \"csv\", \"parquet\" or \"delta\"");
+    }
+    format
 }
 
 /// The declared columns. Formats and precisions are for times in events: a reference's are its file's.
-fn plain(at: &Text, table: Ordered<Spanned<String>>) -> Result<Vec<Column>, ProjectError> {
-    let places: Vec<Range<usize>> = table.0.iter().map(|(_, declaration)| declaration.span()).collect();
-    let columns = columns(at, table, None)?;
-    match columns.iter().zip(places).find(|(column, _)| !column.format.is_default() || column.digits.is_some()) {
-        Some((column, place)) => {
-            let cause = format!("the TIMESTAMP '{}' of a reference has a format or a precision", column.name);
-            at.refuse(place, cause, "declare it as TIMESTAMP and write ISO 8601 into the file")
+fn plain(at: &Text, entries: Vec<Entry>) -> Columns {
+    let places: Vec<(String, Range<usize>)> =
+        entries.iter().map(|(name, declaration)| (name.get_ref().clone(), declaration.span())).collect();
+    let mut columns = Columns::read(at, entries, None);
+    columns.refuse(|column| {
+        if column.format.is_default() && column.digits.is_none() {
+            return false;
         }
-        None => Ok(columns),
-    }
+        let place = places.iter().find(|(name, _)| *name == column.name).map_or(0..0, |(_, place)| place.clone());
+        let cause = format!("the TIMESTAMP '{}' of a reference has a format or a precision", column.name);
+        at.report(place, cause, "declare it as TIMESTAMP and write ISO 8601 into the file");
+        true
+    });
+    columns
 }
 
-fn key(at: &Text, names: Spanned<Vec<Spanned<String>>>, columns: &[Column]) -> Result<Vec<String>, ProjectError> {
+fn rows_key(at: &Text, names: Spanned<Vec<Spanned<String>>>, columns: &Columns) -> Option<Vec<String>> {
     if names.get_ref().is_empty() {
         return at.refuse(names.span(), "a reference needs a key", "name the columns that tell its rows apart");
     }
     let mut key: Vec<String> = Vec::new();
+    let mut is_sound = true;
     for name in names.into_inner() {
-        let Some(column) = columns.iter().find(|column| column.name == *name.get_ref()) else {
-            return at.refuse(name.span(), format!("unknown column '{}'", name.get_ref()), &known(columns));
-        };
-        if canonical_type(&column.kind.data_type()).is_none() {
-            let cause = format!("'{}' cannot be a key: FLOAT and DOUBLE are never compared for equality", column.name);
-            return at.refuse(name.span(), cause, "declare it as DECIMAL, or take another column");
-        }
-        if key.contains(name.get_ref()) {
-            return at.refuse(name.span(), format!("'{}' is named twice", name.get_ref()), "name each column once");
-        }
+        is_sound &= is_key(at, &name, columns, &key);
         key.push(name.into_inner());
     }
-    Ok(key)
+    is_sound.then_some(key)
+}
+
+fn is_key(at: &Text, name: &Spanned<String>, columns: &Columns, before: &[String]) -> bool {
+    let Some(column) = columns.named(at, name, "") else { return false };
+    if canonical_type(&column.kind.data_type()).is_none() {
+        let cause = format!("'{}' cannot be a key: FLOAT and DOUBLE are never compared for equality", column.name);
+        at.report(name.span(), cause, "declare it as DECIMAL, or take another column");
+        return false;
+    }
+    if before.contains(name.get_ref()) {
+        at.report(name.span(), format!("'{}' is named twice", name.get_ref()), "name each column once");
+        return false;
+    }
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::Project;
+    use crate::project::{Project, ProjectError};
 
     const GEO: &str = r#"
 [project]

@@ -15,6 +15,7 @@ mod grouping;
 mod join;
 mod key_names;
 mod literals;
+mod mistakes;
 mod nearest;
 mod parse;
 mod per_event;
@@ -41,6 +42,7 @@ pub use clauses::check_clauses;
 pub use explain::{AtReadPart, Call, Computed, Explanation, PaneOf, PerEventPart, StoredPart, StoredState, Typed};
 pub use finish::{FinishViewError, FinishedRows, Overflow};
 pub use literals::rewrite_literals;
+pub use parse::mentions;
 use per_event::mask;
 pub use per_event::{Evaluated, Failing, PerEvent, argument_column, filter_column, key_column};
 pub use refusal::Refusal;
@@ -250,6 +252,17 @@ impl ViewPlan {
         references: &BTreeMap<String, Arc<ReferenceTable>>,
     ) -> Result<Self, ProjectError> {
         parse::parse(file, sql, parse::Tables { sources, references })
+    }
+
+    /// The same with all mistakes that can be told apart: what is wrong with one column of the SELECT list, with WHERE or HAVING
+    /// does not hide the next.
+    pub fn check(
+        file: &str,
+        sql: &str,
+        sources: &BTreeMap<String, Source>,
+        references: &BTreeMap<String, Arc<ReferenceTable>>,
+    ) -> Result<Self, Vec<ProjectError>> {
+        parse::check(file, sql, parse::Tables { sources, references })
     }
 
     /// The view as a generation has stored it, over the rows that it pins.

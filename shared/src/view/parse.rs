@@ -27,6 +27,7 @@ use super::dialects::foreign_form;
 use super::grouping::{is_window, resolve_window, rewrite_window, take_trigger};
 use super::join::rewrite_joins;
 use super::literals::rewrite_literals;
+use super::mistakes::mistakes;
 use super::nearest::nearest;
 use super::refusal::{At, Refusal, check_expressions, select_of};
 use super::window::{WINDOW_END, Window, pane_function};
@@ -50,11 +51,22 @@ pub struct Tables<'a> {
 pub fn parse(file: &str, sql: &str, tables: Tables) -> Result<ViewPlan, ProjectError> {
     let text = Text { file, sql };
     // What another engine takes is told as such, and only of what is no view: a view may have these words as names.
-    understood(&text, tables).map_err(|error| foreign_form(sql).map_or(error, |refusal| text.refused(&refusal)))
+    let understood = text.statement().and_then(|statement| understood(&text, statement, tables));
+    understood.map_err(|error| foreign_form(sql).map_or(error, |refusal| text.refused(&refusal)))
 }
 
-fn understood(text: &Text, tables: Tables) -> Result<ViewPlan, ProjectError> {
-    let statement = text.statement()?;
+/// The same with all mistakes that can be told apart.
+pub fn check(file: &str, sql: &str, tables: Tables) -> Result<ViewPlan, Vec<ProjectError>> {
+    parse(file, sql, tables).map_err(|first| {
+        let text = Text { file, sql };
+        match text.statement() {
+            Ok(statement) if foreign_form(sql).is_none() => mistakes(&text, statement, tables),
+            _ => vec![first],
+        }
+    })
+}
+
+pub(super) fn understood(text: &Text, statement: ast::Statement, tables: Tables) -> Result<ViewPlan, ProjectError> {
     let is_aggregate = |name: &str| named(name).is_some() || nearest(name).is_some();
     check_clauses(&statement, is_aggregate).map_err(|refusal| text.refused(&refusal))?;
     let mut select = select_of(statement).map_err(|refusal| text.refused(&refusal))?;
@@ -147,7 +159,7 @@ impl Text<'_> {
     }
 
     /// Names all columns without a name at once.
-    fn check_named(&self, select: &ast::Select) -> Result<(), ProjectError> {
+    pub fn check_named(&self, select: &ast::Select) -> Result<(), ProjectError> {
         let has_name = |expr: &ast::Expr| matches!(expr, ast::Expr::Identifier(_) | ast::Expr::CompoundIdentifier(_));
         let unnamed = select.projection.iter().filter_map(|item| match item {
             ast::SelectItem::UnnamedExpr(expr) if !has_name(expr) => Some(expr),
@@ -163,9 +175,7 @@ impl Text<'_> {
 
     /// Where a word stands first; for errors that come without a place.
     fn word(&self, word: &str) -> Span {
-        let tokens = Tokenizer::new(&GenericDialect {}, self.sql).tokenize_with_location().unwrap_or_default();
-        let is_it = |token: &Token| matches!(token, Token::Word(found) if found.value.eq_ignore_ascii_case(word));
-        tokens.iter().find(|token| is_it(&token.token)).map_or_else(Span::empty, |token| token.span)
+        span_of_word(self.sql, word).unwrap_or_else(Span::empty)
     }
 
     pub fn planning(&self, error: &DataFusionError) -> ProjectError {
@@ -224,6 +234,17 @@ impl Text<'_> {
         let help = usage.map_or_else(|| PLANNING_HELP.to_owned(), |usage| format!("write {usage}"));
         self.error(span, about_arguments(function, message), help)
     }
+}
+
+/// Whether a text that is SQL, or nearly, has this word, in quotes or not.
+pub fn mentions(sql: &str, word: &str) -> bool {
+    span_of_word(sql, word).is_some()
+}
+
+fn span_of_word(sql: &str, word: &str) -> Option<Span> {
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().unwrap_or_default();
+    let is_it = |token: &Token| matches!(token, Token::Word(found) if found.value.eq_ignore_ascii_case(word));
+    tokens.iter().find(|token| is_it(&token.token)).map(|token| token.span)
 }
 
 /// The columns that there are, and the one that was perhaps meant.

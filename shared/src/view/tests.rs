@@ -2,6 +2,7 @@ mod dialects;
 mod explain;
 mod finish;
 mod joins;
+mod mistakes;
 mod refusals;
 
 use std::collections::BTreeMap;
