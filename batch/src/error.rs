@@ -1,10 +1,10 @@
-use anabranch_shared::archive::HistoryError;
-use anabranch_shared::batch_view::BatchViewError;
-use anabranch_shared::catalog::CatalogError;
-use anabranch_shared::log::LogError;
-use anabranch_shared::position::{Offset, Partition};
-use anabranch_shared::realtime::StoreError;
-use anabranch_shared::reference::ReferenceError;
+use anabranch_model::archive::HistoryError;
+use anabranch_model::catalog::CatalogError;
+use anabranch_model::log::LogError;
+use anabranch_model::position::{Offset, Partition};
+use anabranch_model::realtime::StoreError;
+use anabranch_model::reference::ReferenceError;
+use anabranch_view::batch_view::BatchViewError;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;

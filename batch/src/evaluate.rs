@@ -9,7 +9,7 @@ use std::fmt::{self, Formatter};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anabranch_shared::view::{Evaluated, PerEvent, ViewPlan};
+use anabranch_view::{Evaluated, PerEvent, ViewPlan};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;

@@ -1,10 +1,10 @@
 //! The events for which an expression of a view has no value, found in the archive.
 
-use anabranch_shared::archive::{OFFSET, PARTITION, VERDICT};
-use anabranch_shared::event::Verdict;
-use anabranch_shared::expression::Failures;
-use anabranch_shared::position::{Offset, Partition};
-use anabranch_shared::view::{Failing, ViewPlan};
+use anabranch_model::archive::{OFFSET, PARTITION, VERDICT};
+use anabranch_model::event::Verdict;
+use anabranch_model::position::{Offset, Partition};
+use anabranch_view::expression::Failures;
+use anabranch_view::{Failing, ViewPlan};
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::compute::kernels::cmp::eq;
 use arrow::compute::{cast, filter_record_batch};

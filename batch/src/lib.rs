@@ -10,7 +10,7 @@
 //! - [`schedule`] says when that is; [`mod@sweep`] removes what no generation names any more;
 //! - `oracle`, a feature, computes the same answers with Polars, for `anabranch verify`.
 //!
-//! What must stay out: what events, aggregates and panes mean (`anabranch-shared`), the real-time
+//! What must stay out: what events, aggregates and panes mean (`anabranch-view`), the real-time
 //! fold (`anabranch-speed`), answers (`anabranch-serving`). The clock is read by schedule and sweep alone.
 
 pub mod archive;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::catalog::{Catalog, CatalogStore, GenerationRecord, Record, Road, ViewGenerations, append_with};
-use anabranch_shared::log::LastRead;
-use anabranch_shared::position::{Cut, Generation, Offset, Partition};
-use anabranch_shared::project::Definition;
-use anabranch_shared::realtime::{Outcomes, RealtimeStore, Slot};
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::catalog::{Catalog, CatalogStore, GenerationRecord, Record, Road, ViewGenerations, append_with};
+use anabranch_model::event::Outcomes;
+use anabranch_model::log::LastRead;
+use anabranch_model::position::{Cut, Generation, Offset, Partition};
+use anabranch_model::project::Definition;
+use anabranch_model::realtime::{RealtimeStore, Slot};
+use anabranch_view::ViewPlan;
 
 use crate::Result;
 use crate::archive::{Archive, ArchiveSnapshot};

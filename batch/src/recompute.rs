@@ -7,12 +7,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::aggregate::udaf::{lift_function, merge_function};
-use anabranch_shared::archive::{OFFSET, PARTITION, VERDICT};
-use anabranch_shared::catalog::{GenerationRecord, Road};
-use anabranch_shared::event::Verdict;
-use anabranch_shared::position::{Cut, Offset, Partition};
-use anabranch_shared::view::{PANE_COLUMN, ViewPlan, argument_column, filter_column, key_column, state_column};
+use anabranch_model::archive::{OFFSET, PARTITION, VERDICT};
+use anabranch_model::catalog::{GenerationRecord, Road};
+use anabranch_model::event::Verdict;
+use anabranch_model::position::{Cut, Offset, Partition};
+use anabranch_view::udaf::{lift_function, merge_function};
+use anabranch_view::{PANE_COLUMN, ViewPlan, argument_column, filter_column, key_column, state_column};
 use datafusion::common::Column;
 use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::expr::AggregateFunction;

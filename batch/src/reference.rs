@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::project::Reference;
-use anabranch_shared::reference::{MAX_ROWS, ReferenceError, ReferenceTable, no_column, typed_rows};
+use anabranch_model::project::Reference;
+use anabranch_model::reference::{MAX_ROWS, ReferenceError, ReferenceTable, no_column, typed_rows};
 use arrow::compute::concat_batches;
 use datafusion::catalog::TableProvider;
 use datafusion::common::Column;

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anabranch_shared::view;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
@@ -43,7 +42,7 @@ pub fn session(limits: &Limits) -> Result<SessionContext> {
         .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(spill))
         .build_arc()?;
-    let state = SessionStateBuilder::new_from_existing(view::session())
+    let state = SessionStateBuilder::new_from_existing(anabranch_view::session())
         .with_config(config(limits))
         .with_runtime_env(runtime)
         .build();

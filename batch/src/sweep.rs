@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anabranch_shared::catalog::CatalogStore;
+use anabranch_model::catalog::CatalogStore;
 
 use crate::view_table::discard;
 use crate::{Error, Result};

@@ -5,12 +5,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::aggregate::row;
-use anabranch_shared::batch_view::{self, BatchViewError, CHECKSUM_COLUMN, Rows};
-use anabranch_shared::groups::Groups;
-use anabranch_shared::key;
-use anabranch_shared::realtime::StateRow;
-use anabranch_shared::view::{PANE_COLUMN, ViewPlan};
+use anabranch_algebra::row;
+use anabranch_model::key;
+use anabranch_model::realtime::StateRow;
+use anabranch_view::batch_view::{self, BatchViewError, CHECKSUM_COLUMN, Rows};
+use anabranch_view::groups::Groups;
+use anabranch_view::{PANE_COLUMN, ViewPlan};
 use arrow::array::{ArrayRef, AsArray, BinaryArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};

@@ -7,13 +7,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anabranch_shared::aggregate::udaf::{lift_function, merge_function, value_function};
-use anabranch_shared::aggregate::{Aggregate, BoundAggregate, named, registry};
+use anabranch_algebra::{Aggregate, BoundAggregate, Parameter, named, registry};
+use anabranch_view::udaf::{lift_function, merge_function, scalar, value_function};
 use arrow::array::TimestampMicrosecondArray;
 use arrow::array::{ArrayRef, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use datafusion::common::ScalarValue;
 use datafusion::datasource::MemTable;
 use datafusion::functions_aggregate::{all_default_aggregate_functions, sum};
 use datafusion::logical_expr::{AggregateUDF, GroupsAccumulator};
@@ -32,7 +31,7 @@ struct Subject {
     name: String,
     aggregate: Arc<dyn Aggregate>,
     data_type: DataType,
-    parameters: Vec<ScalarValue>,
+    parameters: Vec<Parameter>,
     bound: Arc<dyn BoundAggregate>,
 }
 
@@ -55,7 +54,7 @@ fn subjects(only: &str) -> Vec<Subject> {
 fn subject(aggregate: Arc<dyn Aggregate>, data_type: &DataType) -> Option<Subject> {
     let parameters = aggregate.example_parameters().remove(0);
     let columns = vec![data_type.clone(); aggregate.columns()];
-    let types: Vec<DataType> = columns.iter().cloned().chain(parameters.iter().map(ScalarValue::data_type)).collect();
+    let types: Vec<DataType> = columns.iter().cloned().chain(parameters.iter().map(Parameter::data_type)).collect();
     if aggregate.coerce(&types).ok()?[..columns.len()] != columns {
         return None;
     }
@@ -127,7 +126,7 @@ impl Subject {
         let fields = columns.iter().enumerate().map(|(i, c)| Field::new(format!("c{i}"), c.data_type().clone(), true));
         let schema = Schema::new(fields.collect::<Vec<_>>());
         let expr = |i: usize| -> Arc<dyn PhysicalExpr> { Arc::new(Column::new(&format!("c{i}"), i)) };
-        let literal = |value: &ScalarValue| -> Arc<dyn PhysicalExpr> { Arc::new(Literal::new(value.clone())) };
+        let literal = |value: &Parameter| -> Arc<dyn PhysicalExpr> { Arc::new(Literal::new(scalar(value))) };
         let args = (0..self.aggregate.columns()).map(expr).chain(literals.iter().map(literal)).collect();
         let by_time: Vec<PhysicalSortExpr> =
             (self.aggregate.columns()..columns.len()).map(|i| PhysicalSortExpr::new_default(expr(i))).collect();
@@ -141,7 +140,7 @@ impl Subject {
                 Box::new(GroupsAccumulatorAdapter::new(move || built.create_accumulator()))
             }
         };
-        let repeated = literals.iter().map(|value| value.to_array_of_size(ROWS).unwrap());
+        let repeated = literals.iter().map(|value| scalar(value).to_array_of_size(ROWS).unwrap());
         let at = self.aggregate.columns();
         let columns = columns[..at].iter().cloned().chain(repeated).chain(columns[at..].iter().cloned()).collect();
         Some((accumulator, Batch { columns, groups: groups() }))

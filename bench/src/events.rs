@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anabranch_shared::log::{Log, NewEvent};
-use anabranch_shared::position::Partition;
-use anabranch_shared::project::{Project, Source};
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::log::{Log, NewEvent};
+use anabranch_model::position::Partition;
+use anabranch_model::project::{Project, Source};
+use anabranch_view::ViewPlan;
 
 pub const TOPIC: &str = "clicks";
 pub const PARTITIONS: u32 = 4;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anabranch_shared::log::{Bounds, Log};
-use anabranch_shared::position::{Generation, Offset, Partition};
-use anabranch_shared::realtime::{RealtimeStore, Slot};
+use anabranch_model::log::{Bounds, Log};
+use anabranch_model::position::{Generation, Offset, Partition};
+use anabranch_model::realtime::{RealtimeStore, Slot};
 use anabranch_speed::{SpeedOptions, SpeedParts, run};
 use anabranch_stores::{KafkaLog, ObjectCatalog, ObjectReports, RedisStore};
 use object_store::memory::InMemory;

@@ -18,8 +18,8 @@ mod stalls;
 
 use std::process::ExitCode;
 
-use anabranch_shared::expression::quiet_contained_panics;
-use anabranch_shared::project::ProjectError;
+use anabranch_model::project::ProjectError;
+use anabranch_view::expression::quiet_contained_panics;
 use clap::Parser;
 
 use crate::args::Cli;

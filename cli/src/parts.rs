@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anabranch_shared::catalog::CatalogStore;
-use anabranch_shared::log::Log;
-use anabranch_shared::realtime::RealtimeStore;
-use anabranch_shared::stall::SpeedReports;
+use anabranch_model::catalog::CatalogStore;
+use anabranch_model::log::Log;
+use anabranch_model::realtime::RealtimeStore;
+use anabranch_model::stall::SpeedReports;
 use anabranch_speed::SpeedParts;
 use anabranch_stores::{
     EmbeddedLog, EmbeddedStore, KafkaLog, ObjectCatalog, ObjectReports, RedisStore, ReferenceFiles,

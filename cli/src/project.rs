@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anabranch_shared::project::{Checked, Place, Project, ProjectError, Reference, ReferenceFormat};
-use anabranch_shared::reference::ReferenceTable;
-use anabranch_shared::view::{ViewPlan, mentions};
+use anabranch_model::project::{Checked, Place, Project, ProjectError, Reference, ReferenceFormat};
+use anabranch_model::reference::ReferenceTable;
 use anabranch_stores::ReferenceFiles;
 use anabranch_stores::reference::read_reference;
+use anabranch_view::{ViewPlan, mentions};
 
 use crate::args::Global;
 

@@ -27,8 +27,8 @@ pub fn told(PrintedStall { stall, since }: &PrintedStall) -> String {
 
 #[cfg(test)]
 mod tests {
-    use anabranch_shared::position::{Offset, Partition};
-    use anabranch_shared::stall::Stall;
+    use anabranch_model::position::{Offset, Partition};
+    use anabranch_model::stall::Stall;
 
     use super::*;
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use anabranch_infra::{Kafka, Redis};
-use anabranch_shared::log::{Log, NewEvent};
-use anabranch_shared::position::Partition;
+use anabranch_model::log::{Log, NewEvent};
+use anabranch_model::position::Partition;
 use anabranch_stores::KafkaLog;
 use serde_json::{Value, json};
 use support::{CLICKS_VIEWS, Running, api_of, clicks, eventually, json_lines, output, project};

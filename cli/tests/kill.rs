@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anabranch_infra::{Kafka, Redis};
-use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::groups::Groups;
-use anabranch_shared::log::{Log, NewEvent};
-use anabranch_shared::position::{CutPoint, Generation, Offset, Partition};
-use anabranch_shared::project::Project;
-use anabranch_shared::realtime::{RealtimeStore, Select, Slot, StateRow};
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::log::{Log, NewEvent};
+use anabranch_model::position::{CutPoint, Generation, Offset, Partition};
+use anabranch_model::project::Project;
+use anabranch_model::realtime::{RealtimeStore, Select, Slot, StateRow};
 use anabranch_stores::{KafkaLog, ObjectCatalog, RedisStore};
+use anabranch_view::ViewPlan;
+use anabranch_view::groups::Groups;
 use support::{Running, Seeded, project};
 
 const KILLS: u64 = 10;

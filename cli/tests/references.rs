@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_batch::load_view;
-use anabranch_shared::catalog::{CatalogStore, GenerationRecord};
-use anabranch_shared::merge::Merge;
-use anabranch_shared::position::Generation;
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::catalog::{CatalogStore, GenerationRecord};
+use anabranch_model::position::Generation;
 use anabranch_stores::{ObjectCatalog, ReferenceFiles};
+use anabranch_view::ViewPlan;
+use anabranch_view::merge::Merge;
 use arrow::util::display::array_value_to_string;
 use serde_json::Value;
 use support::{Running, api_of, eventually, json_lines, output, project};

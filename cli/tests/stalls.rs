@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anabranch_infra::{Kafka, Redis};
-use anabranch_shared::log::{Log, NewEvent};
-use anabranch_shared::position::Partition;
+use anabranch_model::log::{Log, NewEvent};
+use anabranch_model::position::Partition;
 use anabranch_stores::KafkaLog;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};

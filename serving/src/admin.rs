@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::catalog::{Catalog, GenerationRecord, Record, ViewGenerations, append_with};
-use anabranch_shared::position::{Generation, Offset, Partition};
+use anabranch_model::catalog::{Catalog, GenerationRecord, Record, ViewGenerations, append_with};
+use anabranch_model::position::{Generation, Offset, Partition};
 
 use crate::failure::{Failure, Kind};
 use crate::pin::not_served;

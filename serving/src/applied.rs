@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::position::{Offset, Partition};
 use tokio::time::Instant;
 
 use crate::failure::{Failure, Kind};

@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::batch_view::stored_type;
-use anabranch_shared::view::{PANE_COLUMN, ViewPlan};
+use anabranch_view::batch_view::stored_type;
+use anabranch_view::{PANE_COLUMN, ViewPlan};
 use arrow::array::RecordBatch;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;

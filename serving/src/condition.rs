@@ -1,8 +1,8 @@
 //! Which groups a read asks for, as each side takes it.
 
-use anabranch_shared::key;
-use anabranch_shared::realtime::{Select, StateRow};
-use anabranch_shared::view::{PANE_COLUMN, ViewPlan};
+use anabranch_model::key;
+use anabranch_model::realtime::{Select, StateRow};
+use anabranch_view::{PANE_COLUMN, ViewPlan};
 use arrow::array::{ArrayRef, BooleanArray, Scalar};
 use arrow::compute::and;
 use arrow::compute::kernels::cmp::not_distinct;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::catalog::{Mode, Road};
-use anabranch_shared::position::{Generation, Offset, Partition};
+use anabranch_model::catalog::Road;
+use anabranch_model::position::{Generation, Offset, Partition};
+use anabranch_model::project::Mode;
 use serde::Serialize;
 
 use crate::json::iso_time;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use anabranch_shared::position::Generation;
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::position::Generation;
+use anabranch_view::ViewPlan;
 
 use crate::failure::Failure;
 use crate::group_id::RowId;

@@ -6,12 +6,12 @@
 use std::error::Error;
 use std::fmt::Display;
 
-use anabranch_shared::aggregate::StateError;
-use anabranch_shared::batch_view::BatchViewError;
-use anabranch_shared::catalog::CatalogError;
-use anabranch_shared::log::LogError;
-use anabranch_shared::realtime::StoreError;
-use anabranch_shared::view::FinishViewError;
+use anabranch_algebra::StateError;
+use anabranch_model::catalog::CatalogError;
+use anabranch_model::log::LogError;
+use anabranch_model::realtime::StoreError;
+use anabranch_view::FinishViewError;
+use anabranch_view::batch_view::BatchViewError;
 use arrow::error::ArrowError;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -1,9 +1,9 @@
 //! Finished rows of some of the windows that have been put together.
 
-use anabranch_shared::aggregate::{StateError, States, row};
-use anabranch_shared::merge::Merge;
-use anabranch_shared::view::{Bounds, FinishedRows, ViewPlan};
-use anabranch_shared::windows::Windows;
+use anabranch_algebra::{StateError, States, row};
+use anabranch_view::merge::Merge;
+use anabranch_view::windows::Windows;
+use anabranch_view::{Bounds, FinishedRows, ViewPlan};
 use arrow::array::UInt32Array;
 use serde_json::Value;
 

@@ -1,9 +1,10 @@
 //! What groups and rows are known by, as values that sort as they do.
 
-use anabranch_shared::aggregate::StateError;
-use anabranch_shared::position::Pane;
-use anabranch_shared::view::{Bounds, ViewPlan};
-use anabranch_shared::{batch_view, key};
+use anabranch_algebra::StateError;
+use anabranch_model::key;
+use anabranch_model::position::Pane;
+use anabranch_view::batch_view;
+use anabranch_view::{Bounds, ViewPlan};
 use arrow::array::RecordBatch;
 
 use crate::failure::Failure;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::log::{Bounds, LogError};
-use anabranch_shared::position::Partition;
-use anabranch_shared::project::Source;
-use anabranch_shared::stall::Stall;
+use anabranch_model::log::{Bounds, LogError};
+use anabranch_model::position::Partition;
+use anabranch_model::project::Source;
+use anabranch_model::stall::Stall;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ impl<T, E: ToString> From<Result<T, E>> for Found<T> {
     }
 }
 
-/// See [`RealtimeStore`](anabranch_shared::realtime::RealtimeStore).
+/// See [`RealtimeStore`](anabranch_model::realtime::RealtimeStore).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoreHealth {
     /// Why the store takes no commits, if so.

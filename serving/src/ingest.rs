@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anabranch_shared::log::NewEvent;
-use anabranch_shared::partitioner::{key_bytes, partition_of};
-use anabranch_shared::position::{Offset, Partition};
-use anabranch_shared::project::Source;
+use anabranch_model::log::NewEvent;
+use anabranch_model::partitioner::{key_bytes, partition_of};
+use anabranch_model::position::{Offset, Partition};
+use anabranch_model::project::Source;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};

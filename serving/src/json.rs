@@ -130,7 +130,7 @@ fn iso_date(days: i32) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use anabranch_shared::sql_type::sql_type;
+    use anabranch_algebra::sql_type::sql_type;
     use arrow::array::*;
 
     use super::*;

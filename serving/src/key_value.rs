@@ -3,7 +3,7 @@
 //! Every spelling of a value finds its group, and no other group: `1.5`, `1.500` and `15e-1` are the key
 //! 1.50 of a DECIMAL(10,2). What is no value of the key's type is refused and never rounded to one.
 
-use anabranch_shared::event::{parse_date, parse_decimal, parse_integer, parse_timestamp};
+use anabranch_model::event::{parse_date, parse_decimal, parse_integer, parse_timestamp};
 use arrow::array::timezone::Tz;
 use arrow::array::{ArrayRef, new_null_array};
 use arrow::datatypes::{DataType, TimeUnit};

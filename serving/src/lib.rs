@@ -14,7 +14,7 @@
 //! - `routes`: what HTTP adds; [`Failure`] is the one place that turns errors into responses.
 //!
 //! What must stay out: folding events (the speed layer's), writing batch views (the batch
-//! layer's), the arithmetic (that of `anabranch-shared`), and any function that opens a file or a
+//! layer's), the arithmetic (that of `anabranch-view`), and any function that opens a file or a
 //! URL named by a caller.
 
 mod admin;

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::merge::Merge;
-use anabranch_shared::realtime::StateRow;
-use anabranch_shared::view::FinishedRows;
+use anabranch_model::realtime::StateRow;
+use anabranch_view::FinishedRows;
+use anabranch_view::merge::Merge;
 use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::Expr;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-use anabranch_shared::stall::Stall;
+use anabranch_model::stall::Stall;
 use axum::http::StatusCode;
 use futures::future::join_all;
 

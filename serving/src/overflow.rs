@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anabranch_shared::view::{FinishedRows, ViewPlan};
+use anabranch_view::{FinishedRows, ViewPlan};
 use serde::Serialize;
 use serde_json::Value;
 

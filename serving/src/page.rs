@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use anabranch_shared::merge::Merge;
-use anabranch_shared::view::Window;
-use anabranch_shared::windows::{GLOBAL, Windows};
+use anabranch_view::Window;
+use anabranch_view::merge::Merge;
+use anabranch_view::windows::{GLOBAL, Windows};
 use arrow::array::RecordBatch;
 
 use crate::condition::Condition;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anabranch_shared::merge::Merge;
-use anabranch_shared::project::Definition;
-use anabranch_shared::view::{Bounds, Role, ViewPlan};
-use anabranch_shared::windows::Windows;
+use anabranch_model::project::Definition;
+use anabranch_view::merge::Merge;
+use anabranch_view::windows::Windows;
+use anabranch_view::{Bounds, Role, ViewPlan};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;

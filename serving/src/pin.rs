@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anabranch_shared::catalog::{GenerationRecord, ViewGenerations};
-use anabranch_shared::position::Generation;
-use anabranch_shared::project::Definition;
-use anabranch_shared::view::{ViewPlan, Window};
+use anabranch_model::catalog::{GenerationRecord, ViewGenerations};
+use anabranch_model::position::Generation;
+use anabranch_model::project::Definition;
+use anabranch_view::{ViewPlan, Window};
 use tokio::sync::OnceCell;
 
 use crate::batch_view::BatchView;

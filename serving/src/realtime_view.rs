@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::realtime::{Slot, Snapshot, StateRow};
+use anabranch_model::realtime::{Slot, Snapshot, StateRow};
 use futures::future::try_join_all;
 
 use crate::condition::Condition;

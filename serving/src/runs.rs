@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use anabranch_shared::merge::Merge;
-use anabranch_shared::position::Pane;
-use anabranch_shared::view::{Bounds, Window};
-use anabranch_shared::windows::Windows;
+use anabranch_model::position::Pane;
+use anabranch_view::merge::Merge;
+use anabranch_view::windows::Windows;
+use anabranch_view::{Bounds, Window};
 use arrow::array::RecordBatch;
 use datafusion::logical_expr::Expr;
 use futures::TryStreamExt;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::merge::Merge;
-use anabranch_shared::view::ViewPlan;
+use anabranch_view::ViewPlan;
+use anabranch_view::merge::Merge;
 use arrow::array::RecordBatch;
 
 use crate::failure::Failure;

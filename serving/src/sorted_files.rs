@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::view::{PANE_COLUMN, ViewPlan};
+use anabranch_view::{PANE_COLUMN, ViewPlan};
 use arrow::array::RecordBatch;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::Expr;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anabranch_shared::catalog::GenerationRecord;
-use anabranch_shared::log::{Log, LogError, Undecided};
-use anabranch_shared::position::Partition;
-use anabranch_shared::project::Source;
-use anabranch_shared::stall::{ReportError, SpeedReport, SpeedReports, Stall, stalls_of};
+use anabranch_model::catalog::GenerationRecord;
+use anabranch_model::log::{Log, LogError, Undecided};
+use anabranch_model::position::Partition;
+use anabranch_model::project::Source;
+use anabranch_model::stall::{ReportError, SpeedReport, SpeedReports, Stall, stalls_of};
 use serde::{Deserialize, Serialize};
 
 use crate::coverage::now_ms;
@@ -152,7 +152,7 @@ fn open_transaction(partition: Partition, undecided: &Undecided) -> Stall {
 
 #[cfg(test)]
 mod tests {
-    use anabranch_shared::position::Offset;
+    use anabranch_model::position::Offset;
 
     use super::*;
 

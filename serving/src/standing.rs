@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anabranch_shared::catalog::{Catalog, GenerationRecord};
-use anabranch_shared::position::{EventTime, Offset, Partition};
-use anabranch_shared::realtime::{Outcomes, Progress, Slot};
-use anabranch_shared::stall::Stall;
+use anabranch_model::catalog::{Catalog, GenerationRecord};
+use anabranch_model::event::Outcomes;
+use anabranch_model::position::{EventTime, Offset, Partition};
+use anabranch_model::realtime::{Progress, Slot};
+use anabranch_model::stall::Stall;
 use futures::future::try_join_all;
 
 use crate::failure::Failure;

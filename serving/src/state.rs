@@ -4,14 +4,14 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anabranch_shared::catalog::CatalogStore;
-use anabranch_shared::log::{Bounds, Log};
-use anabranch_shared::position::Partition;
-use anabranch_shared::project::{Source, ViewConfig};
-use anabranch_shared::realtime::RealtimeStore;
-use anabranch_shared::reference::ReferenceStore;
-use anabranch_shared::stall::SpeedReports;
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::catalog::CatalogStore;
+use anabranch_model::log::{Bounds, Log};
+use anabranch_model::position::Partition;
+use anabranch_model::project::{Source, ViewConfig};
+use anabranch_model::realtime::RealtimeStore;
+use anabranch_model::reference::ReferenceStore;
+use anabranch_model::stall::SpeedReports;
+use anabranch_view::ViewPlan;
 use datafusion::prelude::SessionContext;
 use tokio::sync::{Semaphore, SemaphorePermit};
 

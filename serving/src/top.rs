@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anabranch_shared::view::{FinishedRows, Overflow, Role, ViewPlan};
+use anabranch_view::{FinishedRows, Overflow, Role, ViewPlan};
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 

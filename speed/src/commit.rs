@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anabranch_shared::realtime::{Progress, RealtimeStore, admit};
+use anabranch_model::realtime::{Progress, RealtimeStore, admit};
 
 use crate::SpeedError;
 use crate::slot::SlotFold;

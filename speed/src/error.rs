@@ -1,10 +1,10 @@
-use anabranch_shared::aggregate::StateError;
-use anabranch_shared::archive::HistoryError;
-use anabranch_shared::catalog::CatalogError;
-use anabranch_shared::log::LogError;
-use anabranch_shared::position::{Generation, Offset, Partition};
-use anabranch_shared::project::ProjectError;
-use anabranch_shared::realtime::{Slot, StoreError};
+use anabranch_algebra::StateError;
+use anabranch_model::archive::HistoryError;
+use anabranch_model::catalog::CatalogError;
+use anabranch_model::log::LogError;
+use anabranch_model::position::{Generation, Offset, Partition};
+use anabranch_model::project::ProjectError;
+use anabranch_model::realtime::{Slot, StoreError};
 
 /// Why the speed layer stopped.
 #[derive(Debug, thiserror::Error)]

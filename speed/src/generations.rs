@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anabranch_shared::catalog::{
+use anabranch_model::catalog::{
     Catalog, CatalogError, CatalogStore, GenerationRecord, Record, Road, ViewGenerations, append_with,
 };
-use anabranch_shared::log::{Bounds, LogError};
-use anabranch_shared::position::{Cut, Generation, Offset, Partition};
-use anabranch_shared::realtime::{Outcomes, RealtimeStore, Slot};
-use anabranch_shared::reference::ReferenceStore;
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::event::Outcomes;
+use anabranch_model::log::{Bounds, LogError};
+use anabranch_model::position::{Cut, Generation, Offset, Partition};
+use anabranch_model::realtime::{RealtimeStore, Slot};
+use anabranch_model::reference::ReferenceStore;
+use anabranch_view::ViewPlan;
 
 use crate::SpeedError;
 use crate::slot::SlotFold;

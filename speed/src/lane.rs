@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anabranch_shared::log::{Chunk, Log, LogError, LogReader};
-use anabranch_shared::position::{CutPoint, Generation, Offset, Partition};
+use anabranch_model::log::{Chunk, Log, LogError, LogReader};
+use anabranch_model::position::{CutPoint, Generation, Offset, Partition};
 
 use crate::slot::SlotFold;
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anabranch_shared::archive::{History, OFFSET, TIMESTAMP, VERDICT};
-use anabranch_shared::event::{Decoder, Judge, JudgedEvents, Verdict};
-use anabranch_shared::groups::Groups;
-use anabranch_shared::log::{LastRead, Log, LogReader};
-use anabranch_shared::position::{Cut, CutPoint, Offset, Partition};
-use anabranch_shared::realtime::{Outcomes, StateRow};
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::archive::{History, OFFSET, TIMESTAMP, VERDICT};
+use anabranch_model::event::Outcomes;
+use anabranch_model::event::{Decoder, Judge, JudgedEvents, Verdict};
+use anabranch_model::log::{LastRead, Log, LogReader};
+use anabranch_model::position::{Cut, CutPoint, Offset, Partition};
+use anabranch_model::realtime::StateRow;
+use anabranch_view::ViewPlan;
+use anabranch_view::groups::Groups;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType};
@@ -91,10 +92,7 @@ impl Replay {
     async fn archived(&mut self, history: &dyn History, partition: Partition) -> Result<(), SpeedError> {
         let mut judge = Judge::new(&self.plan.definition.source, None);
         let mut batches = history.events(partition).await?;
-        let failed = |error: datafusion::error::DataFusionError| {
-            SpeedError::History(anabranch_shared::archive::HistoryError(error.to_string()))
-        };
-        while let Some(batch) = batches.try_next().await.map_err(failed)? {
+        while let Some(batch) = batches.try_next().await? {
             let applied = self.judge_again(&batch, partition, &mut judge)?;
             self.fold(&applied, partition)?;
         }

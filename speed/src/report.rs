@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anabranch_shared::position::Generation;
-use anabranch_shared::stall::{SpeedReport, SpeedReports, Stall};
+use anabranch_model::position::Generation;
+use anabranch_model::stall::{SpeedReport, SpeedReports, Stall};
 use tracing::warn;
 
 use crate::SpeedError;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anabranch_shared::event::JudgedEvents;
-use anabranch_shared::expression::contained;
-use anabranch_shared::fold::Fold;
-use anabranch_shared::position::{CutPoint, Offset};
-use anabranch_shared::realtime::{Progress, Slot};
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::event::JudgedEvents;
+use anabranch_model::position::{CutPoint, Offset};
+use anabranch_model::realtime::{Progress, Slot};
+use anabranch_view::ViewPlan;
+use anabranch_view::expression::contained;
+use anabranch_view::fold::Fold;
 use arrow::array::RecordBatch;
 
 use crate::SpeedError;

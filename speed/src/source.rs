@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::log::{Bounds, Chunk, LogError, check_last_read};
-use anabranch_shared::position::Partition;
-use anabranch_shared::project::Source;
-use anabranch_shared::realtime::{Progress, Slot};
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::log::{Bounds, Chunk, LogError, check_last_read};
+use anabranch_model::position::Partition;
+use anabranch_model::project::Source;
+use anabranch_model::realtime::{Progress, Slot};
+use anabranch_view::ViewPlan;
 use futures::future::try_join_all;
 use tokio::runtime::Handle;
 use tokio::sync::watch;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anabranch_shared::archive::{OFFSET, PARTITION, VERDICT, schema};
-use anabranch_shared::event::{JudgedEvents, Verdict};
-use anabranch_shared::log::{Chunk, LastRead};
-use anabranch_shared::position::{Cut, Offset, Partition};
-use anabranch_shared::realtime::Outcomes;
+use anabranch_model::archive::{OFFSET, PARTITION, VERDICT, schema};
+use anabranch_model::event::Outcomes;
+use anabranch_model::event::{JudgedEvents, Verdict};
+use anabranch_model::log::{Chunk, LastRead};
+use anabranch_model::position::{Cut, Offset, Partition};
 use arrow::array::{ArrayRef, BinaryBuilder, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;

@@ -13,9 +13,9 @@ mod snapshot;
 
 use std::path::{Path, PathBuf};
 
-use anabranch_shared::archive::{PARTITION, schema};
-use anabranch_shared::position::Cut;
-use anabranch_shared::project::Source;
+use anabranch_model::archive::{PARTITION, schema};
+use anabranch_model::position::Cut;
+use anabranch_model::project::Source;
 use deltalake::DeltaTable;
 use deltalake::kernel::transaction::CommitProperties;
 use deltalake::operations::create::CreateBuilder;

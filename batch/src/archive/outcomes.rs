@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::archive::{OFFSET, PARTITION, TIMESTAMP, VERDICT};
-use anabranch_shared::event::Verdict;
-use anabranch_shared::log::LastRead;
-use anabranch_shared::position::{Cut, EventTime, Offset, Partition};
-use anabranch_shared::realtime::Outcomes;
+use anabranch_model::archive::{OFFSET, PARTITION, TIMESTAMP, VERDICT};
+use anabranch_model::event::Outcomes;
+use anabranch_model::event::Verdict;
+use anabranch_model::log::LastRead;
+use anabranch_model::position::{Cut, EventTime, Offset, Partition};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};

@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::log::LastRead;
-use anabranch_shared::position::{Cut, CutPoint, EventTime, Offset, Partition};
+use anabranch_model::log::LastRead;
+use anabranch_model::position::{Cut, CutPoint, EventTime, Offset, Partition};
 use deltalake::kernel::Transaction;
 use deltalake::{DeltaResult, DeltaTable};
 use futures::{StreamExt, TryStreamExt, stream};

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::log::{Bounds, Chunk, Log, LogReader, check_last_read};
-use anabranch_shared::position::{Cut, CutPoint, Offset, Partition};
-use anabranch_shared::project::Source;
-use anabranch_shared::realtime::Outcomes;
+use anabranch_model::event::Outcomes;
+use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::log::{Bounds, Chunk, Log, LogReader, check_last_read};
+use anabranch_model::position::{Cut, CutPoint, Offset, Partition};
+use anabranch_model::project::Source;
 use tokio::sync::{mpsc, watch};
 
 use super::Archive;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anabranch_shared::archive::{History, HistoryError, OFFSET, PARTITION, schema};
-use anabranch_shared::position::{Cut, Offset, Partition};
-use anabranch_shared::project::Source;
+use anabranch_model::archive::{EventStream, History, HistoryError, OFFSET, PARTITION, schema};
+use anabranch_model::position::{Cut, Offset, Partition};
+use anabranch_model::project::Source;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
@@ -67,7 +67,7 @@ impl ArchiveSnapshot {
         at(&self.folder, position::last_checksum(&self.table, partition).await)
     }
 
-    /// All rows, with exactly the columns of [`anabranch_shared::archive::schema`].
+    /// All rows, with exactly the columns of [`anabranch_model::archive::schema`].
     pub async fn scan(&self, session: &SessionContext) -> Result<DataFrame> {
         self.scan_files(session, None).await
     }
@@ -84,6 +84,12 @@ impl ArchiveSnapshot {
             })
             .try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema(&self.source), batches.boxed())))
+    }
+
+    /// The same as replay reads them.
+    pub fn history(&self, partition: Partition, batch_rows: usize) -> Result<EventStream, HistoryError> {
+        let events = self.events_in_order(partition, batch_rows)?;
+        Ok(events.map_err(|error| HistoryError(error.to_string())).boxed())
     }
 
     async fn sorted_run(&self, session: &SessionContext, files: Vec<String>) -> Result<SendableRecordBatchStream> {
@@ -188,7 +194,7 @@ impl History for ArchiveSnapshot {
         &self.cut
     }
 
-    async fn events(&self, partition: Partition) -> Result<SendableRecordBatchStream, HistoryError> {
-        Ok(self.events_in_order(partition, REPLAY_BATCH_ROWS)?)
+    async fn events(&self, partition: Partition) -> Result<EventStream, HistoryError> {
+        self.history(partition, REPLAY_BATCH_ROWS)
     }
 }

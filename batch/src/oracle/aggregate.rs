@@ -1,8 +1,8 @@
 //! How Polars computes each aggregate.
 
-use anabranch_shared::view::ViewPlan;
+use anabranch_algebra::Parameter;
+use anabranch_view::ViewPlan;
 use arrow::datatypes::{DataType, i256};
-use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use polars::frame::DataFrame;
 use polars::prelude::{
@@ -83,7 +83,7 @@ impl Recipe {
             ("stddev_pop", _, _) => Kind::Variance { ddof: 0, root: true },
             ("stddev_samp", _, _) => Kind::Variance { ddof: 1, root: true },
             ("count_distinct", _, _) if !doubles => match aggregate.parameters.as_slice() {
-                [ScalarValue::Int64(Some(cap))] => Kind::CountDistinct { cap: i128::from(*cap) },
+                [Parameter::Int64(Some(cap))] => Kind::CountDistinct { cap: i128::from(*cap) },
                 _ => return refuse(),
             },
             (name @ ("first_value" | "last_value"), _, _) if !doubles => {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use anabranch_shared::aggregate::{FinishedColumn, finish_column};
-use anabranch_shared::batch_view::BatchViewError;
-use anabranch_shared::groups::Groups;
-use anabranch_shared::key;
-use anabranch_shared::view::{ViewPlan, WINDOW_TYPE, finished_name};
-use anabranch_shared::windows::Windows;
+use anabranch_algebra::{FinishedColumn, finish_column};
+use anabranch_model::key;
+use anabranch_view::batch_view::BatchViewError;
+use anabranch_view::groups::Groups;
+use anabranch_view::windows::Windows;
+use anabranch_view::{ViewPlan, WINDOW_TYPE, finished_name};
 use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;

@@ -18,9 +18,9 @@ mod window;
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::archive::{OFFSET, PARTITION};
-use anabranch_shared::groups::Groups;
-use anabranch_shared::view::{ViewPlan, key_column};
+use anabranch_model::archive::{OFFSET, PARTITION};
+use anabranch_view::groups::Groups;
+use anabranch_view::{ViewPlan, key_column};
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::cast;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use anabranch_shared::aggregate::named;
-use anabranch_shared::view::{AggregateColumn, ViewPlan};
+use anabranch_algebra::named;
+use anabranch_view::{AggregateColumn, ViewPlan};
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{self, Expr, visit_expressions};
 use datafusion::sql::sqlparser::dialect::GenericDialect;

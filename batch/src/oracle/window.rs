@@ -1,7 +1,7 @@
 //! Windows by arithmetic of its own.
 
-use anabranch_shared::position::Pane;
-use anabranch_shared::view::{Calendar, Span, ViewPlan, Window};
+use anabranch_model::position::Pane;
+use anabranch_view::{Calendar, Span, ViewPlan, Window};
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use polars::frame::DataFrame;

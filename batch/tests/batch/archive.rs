@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use anabranch_batch::archive::{FollowOptions, follow};
 use anabranch_batch::{Archive, ArchiveSnapshot, Error, archive_to_end, session::session};
-use anabranch_shared::archive::{History, OFFSET, RAW, REASON, VERDICT, schema};
-use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::log::{Chunk, LogError};
-use anabranch_shared::position::{Cut, CutPoint, EventTime, Offset, Partition};
-use anabranch_shared::project::Source;
+use anabranch_model::archive::{History, OFFSET, RAW, REASON, VERDICT, schema};
+use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::log::{Chunk, LogError};
+use anabranch_model::position::{Cut, CutPoint, EventTime, Offset, Partition};
+use anabranch_model::project::Source;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;

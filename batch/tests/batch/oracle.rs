@@ -1,7 +1,7 @@
 use anabranch_batch::Oracle;
-use anabranch_shared::groups::Groups;
-use anabranch_shared::realtime::StateRow;
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::realtime::StateRow;
+use anabranch_view::ViewPlan;
+use anabranch_view::groups::Groups;
 
 use crate::views::{ALL, GLOBAL, WINDOWED};
 use crate::world::{World, limits, plan};

@@ -5,11 +5,11 @@ use anabranch_batch::recompute::incremental;
 use anabranch_batch::{
     GenerationDraft, Published, RunOptions, archive_to_end, promote_if_covered, publish, run, sweep, write_rows,
 };
-use anabranch_shared::catalog::{Catalog, CatalogError, CatalogStore, Record, Road};
-use anabranch_shared::position::{Cut, CutPoint, Generation, Offset, Partition};
-use anabranch_shared::realtime::{Progress, RealtimeStore, Slot};
-use anabranch_shared::view::{ViewPlan, state_column};
+use anabranch_model::catalog::{Catalog, CatalogError, CatalogStore, Record, Road};
+use anabranch_model::position::{Cut, CutPoint, Generation, Offset, Partition};
+use anabranch_model::realtime::{Progress, RealtimeStore, Slot};
 use anabranch_stores::{EmbeddedStore, ObjectCatalog};
+use anabranch_view::{ViewPlan, state_column};
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

@@ -1,9 +1,9 @@
 use anabranch_batch::recompute::{full, incremental};
 use anabranch_batch::{Error, GenerationDraft, Limits, write_rows};
-use anabranch_shared::catalog::{GenerationRecord, Road};
-use anabranch_shared::position::Generation;
-use anabranch_shared::realtime::StateRow;
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::catalog::{GenerationRecord, Road};
+use anabranch_model::position::Generation;
+use anabranch_model::realtime::StateRow;
+use anabranch_view::ViewPlan;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::prelude::*;

@@ -2,10 +2,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_batch::{Oracle, read_reference};
-use anabranch_shared::groups::Groups;
-use anabranch_shared::project::{Column, Reference, ReferenceFormat};
-use anabranch_shared::reference::ReferenceTable;
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::project::{Column, Reference, ReferenceFormat};
+use anabranch_model::reference::ReferenceTable;
+use anabranch_view::ViewPlan;
+use anabranch_view::groups::Groups;
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use deltalake::DeltaTable;
 use deltalake::protocol::SaveMode;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anabranch_shared::log::{Bounds, Chunk, Log, LogError, LogReader, NewEvent};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Bounds, Chunk, Log, LogError, LogReader, NewEvent};
+use anabranch_model::position::{Offset, Partition};
 use async_trait::async_trait;
 
 /// One partition: offsets with payloads, between a start and an end.

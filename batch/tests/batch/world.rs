@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_batch::{Archive, ArchiveSnapshot, Limits, archive_to_end, load_view};
-use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::groups::Groups;
-use anabranch_shared::log::{Chunk, Log, NewEvent};
-use anabranch_shared::position::{CutPoint, Offset, Partition};
-use anabranch_shared::project::{Column, Source};
-use anabranch_shared::realtime::StateRow;
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::log::{Chunk, Log, NewEvent};
+use anabranch_model::position::{CutPoint, Offset, Partition};
+use anabranch_model::project::{Column, Source};
+use anabranch_model::realtime::StateRow;
 use anabranch_stores::{EmbeddedLog, ObjectCatalog};
+use anabranch_view::ViewPlan;
+use anabranch_view::groups::Groups;
 use arrow::array::RecordBatch;
 use tempfile::TempDir;
 

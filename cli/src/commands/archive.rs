@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anabranch_batch::archive::FollowOptions;
 use anabranch_batch::{ArchiveRun, archive_to_end, follow};
-use anabranch_shared::project::Source;
+use anabranch_model::project::Source;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::watch;

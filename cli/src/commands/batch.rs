@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anabranch_batch::{Published, RunOptions, Schedule, promote_if_covered, sweep};
-use anabranch_shared::catalog::{Catalog, Mode, Record, append_with};
+use anabranch_model::catalog::{Catalog, Record, append_with};
+use anabranch_model::project::Mode;
 use anyhow::anyhow;
 use serde::Serialize;
 use serde_json::json;
@@ -23,7 +24,7 @@ const SWEEP_GRACE: Duration = Duration::from_secs(24 * 3600);
 pub struct ViewRun {
     pub view: String,
     pub generation: u64,
-    pub road: anabranch_shared::catalog::Road,
+    pub road: anabranch_model::catalog::Road,
     pub rows: u64,
     /// Whether this run published it; otherwise it was there already.
     pub published: bool,

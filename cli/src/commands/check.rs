@@ -1,7 +1,7 @@
 //! `anabranch check`: the project, understood or refused with every place.
 
-use anabranch_shared::catalog::Mode;
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::project::Mode;
+use anabranch_view::ViewPlan;
 use anyhow::anyhow;
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! `anabranch explain VIEW`: what a view does, from its compiled plan.
 
-use anabranch_shared::catalog::Mode;
-use anabranch_shared::project::Source;
-use anabranch_shared::view::{AtReadPart, Explanation, PaneOf, PerEventPart, StoredPart, ViewPlan, span_in_words};
+use anabranch_model::project::Mode;
+use anabranch_model::project::Source;
+use anabranch_view::{AtReadPart, Explanation, PaneOf, PerEventPart, StoredPart, ViewPlan, span_in_words};
 use serde_json::{Value, json};
 
 use crate::args::Global;

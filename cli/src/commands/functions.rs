@@ -1,7 +1,7 @@
 //! `anabranch functions`: what views are made of.
 
-use anabranch_shared::aggregate::documentation;
-use anabranch_shared::view::Window;
+use anabranch_algebra::documentation;
+use anabranch_view::Window;
 use serde_json::{Value, json};
 
 use crate::output::{Output, table};
@@ -31,7 +31,7 @@ fn text(functions: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use anabranch_shared::aggregate::registry;
+    use anabranch_algebra::registry;
 
     use super::*;
 

@@ -21,8 +21,8 @@ mod verify;
 
 use std::fmt;
 
-use anabranch_shared::guess::did_you_mean;
-use anabranch_shared::project::{Project, Source};
+use anabranch_model::guess::did_you_mean;
+use anabranch_model::project::{Project, Source};
 
 use crate::api::Refused;
 use crate::args::{Cli, Command, Global};

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use anabranch_batch::{Archive, ArchiveSnapshot, GenerationDraft, Limits, promote_if_covered, publish, write_rows};
-use anabranch_shared::archive::{History, HistoryError};
-use anabranch_shared::catalog::{GenerationRecord, Road};
-use anabranch_shared::log::check_last_read;
-use anabranch_shared::position::{Cut, Offset, Partition};
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::archive::{EventStream, History, HistoryError};
+use anabranch_model::catalog::{GenerationRecord, Road};
+use anabranch_model::log::check_last_read;
+use anabranch_model::position::{Cut, Offset, Partition};
+use anabranch_view::ViewPlan;
 use async_trait::async_trait;
-use datafusion::execution::SendableRecordBatchStream;
 use serde_json::json;
 
 use crate::args::Global;
@@ -96,8 +95,8 @@ impl History for ArchivedHistory {
         &self.cut
     }
 
-    async fn events(&self, partition: Partition) -> Result<SendableRecordBatchStream, HistoryError> {
+    async fn events(&self, partition: Partition) -> Result<EventStream, HistoryError> {
         let snapshot = self.snapshot.as_ref().ok_or_else(|| HistoryError("there is no archive yet".to_owned()))?;
-        Ok(snapshot.events_in_order(partition, Limits::default().batch_rows)?)
+        snapshot.history(partition, Limits::default().batch_rows)
     }
 }

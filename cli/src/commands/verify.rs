@@ -5,12 +5,12 @@ mod oracle;
 
 use anabranch_batch::session::session;
 use anabranch_batch::{Archive, ArchiveSnapshot, Limits, load_view, recompute, rows_digest};
-use anabranch_shared::catalog::GenerationRecord;
-use anabranch_shared::key;
-use anabranch_shared::merge::Merge;
-use anabranch_shared::position::{Cut, Partition};
-use anabranch_shared::realtime::{Select, Slot, StateRow};
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::catalog::GenerationRecord;
+use anabranch_model::key;
+use anabranch_model::position::{Cut, Partition};
+use anabranch_model::realtime::{Select, Slot, StateRow};
+use anabranch_view::ViewPlan;
+use anabranch_view::merge::Merge;
 use anyhow::{Context, bail};
 use arrow::util::display::array_value_to_string;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub struct Verified {
     pub view: String,
     /// Groups at the cut.
     pub groups: usize,
-    pub cut: BTreeMap<Partition, anabranch_shared::position::Offset>,
+    pub cut: BTreeMap<Partition, anabranch_model::position::Offset>,
     /// SHA-256 over the states at the cut, the same on every road unless there is a difference.
     pub digest: String,
     /// The roads whose states were compared, the first one being the reference.

@@ -80,7 +80,7 @@ mod tests {
         Inferred { name: name.into(), kind, nulls, distinct, course: Course::default(), note: None }
     }
 
-    const TIME: Kind = Kind::Timestamp { format: anabranch_shared::project::TimestampFormat::Iso8601, finer: false };
+    const TIME: Kind = Kind::Timestamp { format: anabranch_model::project::TimestampFormat::Iso8601, finer: false };
 
     #[test]
     fn every_part_has_the_column_that_fits() {

@@ -1,6 +1,6 @@
 //! From what has been seen of a column to its declaration.
 
-use anabranch_shared::project::TimestampFormat;
+use anabranch_model::project::TimestampFormat;
 use arrow::datatypes::DataType;
 
 use super::evidence::{Course, Evidence};

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use anabranch_shared::event::{parse_event_date, parse_event_timestamp};
-use anabranch_shared::project::TimestampFormat;
+use anabranch_model::event::{parse_event_date, parse_event_timestamp};
+use anabranch_model::project::TimestampFormat;
 use arrow::array::timezone::Tz;
 
 /// Different values that are counted; beyond them a column has many.

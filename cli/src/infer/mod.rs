@@ -12,8 +12,8 @@ mod written;
 use std::collections::HashMap;
 use std::path::Path;
 
-use anabranch_shared::project::Project;
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::project::Project;
+use anabranch_view::ViewPlan;
 use anyhow::{Context, ensure};
 
 pub use choice::Choice;

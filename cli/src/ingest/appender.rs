@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
-use anabranch_shared::log::{Log, LogError, NewEvent, Origin};
-use anabranch_shared::partitioner::partition_of;
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Log, LogError, NewEvent, Origin};
+use anabranch_model::partitioner::partition_of;
+use anabranch_model::position::{Offset, Partition};
 
 use anyhow::ensure;
 

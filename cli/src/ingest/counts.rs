@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::project::Source;
+use anabranch_model::project::Source;
 use anyhow::bail;
 use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, RecordBatch};
 use arrow::compute::cast;

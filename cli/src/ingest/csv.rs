@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use anabranch_shared::project::{ColumnType, Source};
+use anabranch_model::project::{ColumnType, Source};
 use anyhow::{anyhow, ensure};
 use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 

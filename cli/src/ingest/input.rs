@@ -4,7 +4,7 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anabranch_shared::project::Source;
+use anabranch_model::project::Source;
 use anyhow::{Context, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use twox_hash::XxHash64;

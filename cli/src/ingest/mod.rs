@@ -31,9 +31,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anabranch_shared::log::Log;
-use anabranch_shared::position::{Offset, Partition};
-use anabranch_shared::project::Source;
+use anabranch_model::log::Log;
+use anabranch_model::position::{Offset, Partition};
+use anabranch_model::project::Source;
 use anyhow::{Context, ensure};
 use serde::Serialize;
 

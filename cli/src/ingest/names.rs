@@ -3,7 +3,7 @@
 //! A column that a file writes with a blank or in other case would be NULL in every event, without a
 //! word: it is refused before anything is written.
 
-use anabranch_shared::project::{Column, Source};
+use anabranch_model::project::{Column, Source};
 use anyhow::bail;
 
 /// Names that a warning lists.

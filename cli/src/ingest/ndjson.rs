@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 
-use anabranch_shared::project::Source;
+use anabranch_model::project::Source;
 use anyhow::{Context, ensure};
 
 use super::input::Input;

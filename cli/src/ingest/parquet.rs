@@ -1,6 +1,6 @@
 //! Parquet: every row as a JSON object, NULLs left out, and times as the source declares them.
 
-use anabranch_shared::project::Source;
+use anabranch_model::project::Source;
 use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;

@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use anabranch_shared::event::Decoder;
-use anabranch_shared::log::Chunk;
-use anabranch_shared::position::{Offset, Partition};
-use anabranch_shared::project::Source;
+use anabranch_model::event::Decoder;
+use anabranch_model::log::Chunk;
+use anabranch_model::position::{Offset, Partition};
+use anabranch_model::project::Source;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 

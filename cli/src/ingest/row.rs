@@ -1,7 +1,7 @@
 use std::fmt;
 
-use anabranch_shared::partitioner::key_bytes;
-use anabranch_shared::project::Source;
+use anabranch_model::partitioner::key_bytes;
+use anabranch_model::project::Source;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anabranch_shared::event::Decoder;
-use anabranch_shared::project::Source;
+use anabranch_model::event::Decoder;
+use anabranch_model::project::Source;
 use arrow::datatypes::{DataType, Schema};
 use serde::Serialize;
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::batch_view::with_checksums;
-use anabranch_shared::position::Pane;
-use anabranch_shared::project::{Column, Source};
+use anabranch_model::position::Pane;
+use anabranch_model::project::{Column, Source};
+use anabranch_view::batch_view::with_checksums;
 use arrow::array::{ArrayRef, BinaryArray, StringArray, TimestampMicrosecondArray};
 use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::physical_plan::{ExecutionPlan, collect};
@@ -129,7 +129,7 @@ async fn a_look_up_reads_one_row_group_and_a_page_a_part() {
     let one = scan(view.first(&plan, minute.expr(&plan).unwrap(), None, 1001).unwrap()).await;
     assert_eq!((one.rows, one.groups_read), (1, 1), "{one:?}");
 
-    let key = anabranch_shared::key::encode(&[of_user.keys[0].1.clone()], 1).unwrap();
+    let key = anabranch_model::key::encode(&[of_user.keys[0].1.clone()], 1).unwrap();
     let after = GroupId::new(Pane(0), key.get(0));
     let page = scan(view.first(&plan, None, Some(&after), 1001).unwrap()).await;
     println!("page {page:?}");
@@ -160,7 +160,7 @@ async fn rows_come_sorted_from_many_files_and_a_look_up_opens_one() {
 
     let of = |number: i64| {
         let key = [key_value(Some(&user(number)), &plan.keys[0].data_type).unwrap()];
-        GroupId::new(Pane(0), anabranch_shared::key::encode(&key, 1).unwrap().get(0))
+        GroupId::new(Pane(0), anabranch_model::key::encode(&key, 1).unwrap().get(0))
     };
     let files = async |first: Option<i64>, last: Option<i64>| {
         view.files.frames(&plan, None, &Span { first: first.map(of), last: last.map(of) }).await.unwrap().len()

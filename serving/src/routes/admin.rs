@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::position::Generation;
+use anabranch_model::position::Generation;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anabranch_shared::view::{Role, ViewPlan};
+use anabranch_view::{Role, ViewPlan};
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 

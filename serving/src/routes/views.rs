@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::catalog::{GenerationRecord, ViewGenerations};
-use anabranch_shared::position::Generation;
-use anabranch_shared::sql_type::sql_type;
-use anabranch_shared::view::{Role, ViewPlan};
+use anabranch_algebra::sql_type::sql_type;
+use anabranch_model::catalog::{GenerationRecord, ViewGenerations};
+use anabranch_model::position::Generation;
+use anabranch_view::{Role, ViewPlan};
 use axum::Json;
 use axum::extract::{Path, State};
 use futures::future::try_join_all;
@@ -92,8 +92,8 @@ fn coverage(pinned: &Pinned, standing: &Standing) -> Result<Value, Failure> {
 }
 
 fn definition(plan: &ViewPlan) -> Result<Value, Failure> {
-    let column = |column: &anabranch_shared::view::OutputColumn| json!({ "name": column.name, "type": sql_type(&column.data_type), "role": role(column.role) });
-    let aggregate = |aggregate: &anabranch_shared::view::AggregateColumn| {
+    let column = |column: &anabranch_view::OutputColumn| json!({ "name": column.name, "type": sql_type(&column.data_type), "role": role(column.role) });
+    let aggregate = |aggregate: &anabranch_view::AggregateColumn| {
         json!({
             "function": aggregate.function.name(),
             "arguments": aggregate.args[..aggregate.types.len()].iter().map(ToString::to_string).collect::<Vec<_>>(),

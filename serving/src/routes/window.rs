@@ -1,6 +1,6 @@
 //! A view's window as the API describes it.
 
-use anabranch_shared::view::Window;
+use anabranch_view::Window;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -44,8 +44,8 @@ fn plural(number: i64, unit: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use anabranch_shared::project::{Column, Source};
-    use anabranch_shared::view::ViewPlan;
+    use anabranch_model::project::{Column, Source};
+    use anabranch_view::ViewPlan;
     use serde_json::json;
 
     use super::*;

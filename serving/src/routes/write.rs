@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::sql_type::sql_type;
+use anabranch_algebra::sql_type::sql_type;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use anabranch_shared::view::check_clauses;
+use anabranch_view::check_clauses;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::TableReference;
 use datafusion::execution::{FunctionRegistry, SessionState};

@@ -1,6 +1,6 @@
 //! How far a query's filter narrows what is read of a view.
 
-use anabranch_shared::view::{PANE_COLUMN, Role, ViewPlan, WINDOW_TYPE};
+use anabranch_view::{PANE_COLUMN, Role, ViewPlan, WINDOW_TYPE};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNode;

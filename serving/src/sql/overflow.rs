@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anabranch_shared::view::{FinishedRows, ViewPlan};
+use anabranch_view::{FinishedRows, ViewPlan};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 

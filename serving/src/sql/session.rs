@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::expression::{self, OnFailure, WriteOut};
+use anabranch_view::expression::{self, OnFailure, WriteOut};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::view::FinishedRows;
+use anabranch_view::FinishedRows;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};

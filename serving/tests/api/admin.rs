@@ -1,7 +1,7 @@
 //! Promotion and rollback.
 
-use anabranch_shared::catalog::{CatalogStore, Record};
-use anabranch_shared::position::Generation;
+use anabranch_model::catalog::{CatalogStore, Record};
+use anabranch_model::position::Generation;
 use axum::http::StatusCode;
 use serde_json::json;
 

@@ -97,9 +97,9 @@ async fn operations_see_health_readiness_and_metrics() {
 async fn errors_do_not_tell_where_things_are() {
     let world = World::new().await;
     let record = world.build("spend", SPEND, 1, &[&[order("ada", "00:10", "1.00")]]).await;
-    world.record(anabranch_shared::catalog::Record::Published(Box::new(record))).await;
-    let generation = anabranch_shared::position::Generation(1);
-    world.record(anabranch_shared::catalog::Record::Promoted { view: "spend".into(), generation }).await;
+    world.record(anabranch_model::catalog::Record::Published(Box::new(record))).await;
+    let generation = anabranch_model::position::Generation(1);
+    world.record(anabranch_model::catalog::Record::Promoted { view: "spend".into(), generation }).await;
     std::fs::remove_dir_all(world.root.join("views")).unwrap();
     for path in ["/v1/views/spend/rows", "/v1/views/spend/top?by=spent", "/v1/views/spend"] {
         let (status, answer) = world.get(path).await;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anabranch_shared::log::Log;
-use anabranch_shared::partitioner::partition_of;
-use anabranch_shared::position::Partition;
+use anabranch_model::log::Log;
+use anabranch_model::partitioner::partition_of;
+use anabranch_model::position::Partition;
 use axum::http::StatusCode;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! Pages: all rows once, from one generation.
 
-use anabranch_shared::catalog::Record;
-use anabranch_shared::position::Generation;
+use anabranch_model::catalog::Record;
+use anabranch_model::position::Generation;
 use axum::http::StatusCode;
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Merged answers, computed by hand.
 
-use anabranch_shared::catalog::GenerationRecord;
-use anabranch_shared::view::state_column;
+use anabranch_model::catalog::GenerationRecord;
+use anabranch_view::state_column;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take;
 use axum::body::Body;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use anabranch_shared::catalog::{CatalogStore, Record};
-use anabranch_shared::position::{CutPoint, Generation, Pane, Partition};
-use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
+use anabranch_model::catalog::{CatalogStore, Record};
+use anabranch_model::position::{CutPoint, Generation, Pane, Partition};
+use anabranch_model::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anabranch_shared::position::{CutPoint, Pane};
-use anabranch_shared::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
+use anabranch_model::position::{CutPoint, Pane};
+use anabranch_model::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
 use anabranch_stores::EmbeddedStore;
 use async_trait::async_trait;
 use axum::body::Body;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::catalog::GenerationRecord;
+use anabranch_model::catalog::GenerationRecord;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ mod identity;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anabranch_shared::catalog::{Catalog, CatalogError, CatalogStore, Record};
+use anabranch_model::catalog::{Catalog, CatalogError, CatalogStore, Record};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::local::LocalFileSystem;

@@ -1,12 +1,12 @@
-//! Where Anabranch keeps things: the implementations of the traits that `anabranch-shared` defines.
+//! Where Anabranch keeps things: the implementations of the traits that `anabranch-model` defines.
 //!
 //! | trait | embedded, one process | servers, many processes |
 //! |---|---|---|
-//! | [`Log`](anabranch_shared::log::Log) | [`EmbeddedLog`] | [`KafkaLog`] |
-//! | [`RealtimeStore`](anabranch_shared::realtime::RealtimeStore) | [`EmbeddedStore`] | [`RedisStore`] |
-//! | [`CatalogStore`](anabranch_shared::catalog::CatalogStore) | [`ObjectCatalog`] on a folder | [`ObjectCatalog`] on S3 |
-//! | [`SpeedReports`](anabranch_shared::stall::SpeedReports) | [`ObjectReports`] on a folder | |
-//! | [`ReferenceStore`](anabranch_shared::reference::ReferenceStore) | [`ReferenceFiles`] | |
+//! | [`Log`](anabranch_model::log::Log) | [`EmbeddedLog`] | [`KafkaLog`] |
+//! | [`RealtimeStore`](anabranch_model::realtime::RealtimeStore) | [`EmbeddedStore`] | [`RedisStore`] |
+//! | [`CatalogStore`](anabranch_model::catalog::CatalogStore) | [`ObjectCatalog`] on a folder | [`ObjectCatalog`] on S3 |
+//! | [`SpeedReports`](anabranch_model::stall::SpeedReports) | [`ObjectReports`] on a folder | |
+//! | [`ReferenceStore`](anabranch_model::reference::ReferenceStore) | [`ReferenceFiles`] | |
 //!
 //! Both columns pass the same contract tests. What events, states and records mean stays out of here: to a store they are
 //! bytes with a position.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::stall::{ReportError, SpeedReport, SpeedReports};
+use anabranch_model::stall::{ReportError, SpeedReport, SpeedReports};
 use async_trait::async_trait;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -56,7 +56,7 @@ impl SpeedReports for ObjectReports {
 
 #[cfg(test)]
 mod tests {
-    use anabranch_shared::stall::Stall;
+    use anabranch_model::stall::Stall;
 
     use super::*;
 

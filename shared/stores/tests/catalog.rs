@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anabranch_shared::catalog::{Catalog, CatalogError, CatalogStore, GenerationRecord, Record, Road, append_with};
-use anabranch_shared::position::{Cut, CutPoint, EventTime, Generation, Offset, Partition};
-use anabranch_shared::project::{Definition, Source};
+use anabranch_model::catalog::{Catalog, CatalogError, CatalogStore, GenerationRecord, Record, Road, append_with};
+use anabranch_model::position::{Cut, CutPoint, EventTime, Generation, Offset, Partition};
+use anabranch_model::project::{Definition, Source};
 use anabranch_stores::ObjectCatalog;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;

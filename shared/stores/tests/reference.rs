@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::project::{Column, Reference, ReferenceFormat};
-use anabranch_shared::reference::{ReferenceError, ReferenceStore, ReferenceTable};
+use anabranch_model::project::{Column, Reference, ReferenceFormat};
+use anabranch_model::reference::{ReferenceError, ReferenceStore, ReferenceTable};
 use anabranch_stores::ReferenceFiles;
 use anabranch_stores::reference::{csv_table, read_reference};
 use parquet::arrow::ArrowWriter;

@@ -1,11 +1,11 @@
 //! One order line that comes too late, and where it went.
 
 use anabranch_batch::Archive;
-use anabranch_shared::archive::{OFFSET, RAW, VERDICT};
-use anabranch_shared::event::Verdict;
-use anabranch_shared::log::{Log, Origin};
-use anabranch_shared::position::{Offset, Partition};
-use anabranch_shared::project::Source;
+use anabranch_model::archive::{OFFSET, RAW, VERDICT};
+use anabranch_model::event::Verdict;
+use anabranch_model::log::{Log, Origin};
+use anabranch_model::position::{Offset, Partition};
+use anabranch_model::project::Source;
 use anyhow::{Context, ensure};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;

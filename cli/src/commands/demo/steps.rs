@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anabranch_model::catalog::GenerationRecord;
+use anabranch_model::project::Source;
 use anabranch_serving::router;
-use anabranch_shared::catalog::GenerationRecord;
-use anabranch_shared::project::Source;
 use anabranch_speed::SpeedOptions;
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! The words of the demo: each step for a person.
 
-use anabranch_shared::catalog::GenerationRecord;
-use anabranch_shared::project::Source;
-use anabranch_shared::view::span_in_words;
+use anabranch_model::catalog::GenerationRecord;
+use anabranch_model::project::Source;
+use anabranch_view::span_in_words;
 use serde_json::Value;
 
 use super::answers::{Country, Shares, Totals, VIEW};

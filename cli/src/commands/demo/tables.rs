@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::catalog::{GenerationRecord, Road};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::catalog::{GenerationRecord, Road};
+use anabranch_model::position::{Offset, Partition};
 use serde_json::Value;
 
 use super::answers::Totals;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use anabranch_shared::log::{NewEvent, Origin};
-use anabranch_shared::partitioner::{key_bytes, partition_of};
-use anabranch_shared::project::Source;
+use anabranch_model::log::{NewEvent, Origin};
+use anabranch_model::partitioner::{key_bytes, partition_of};
+use anabranch_model::project::Source;
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;

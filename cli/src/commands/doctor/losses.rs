@@ -1,9 +1,9 @@
 //! Events that do not count: late, far in the future, or rejected.
 
 use anabranch_batch::Archive;
-use anabranch_shared::position::Cut;
-use anabranch_shared::project::Source;
-use anabranch_shared::realtime::Outcomes;
+use anabranch_model::event::Outcomes;
+use anabranch_model::position::Cut;
+use anabranch_model::project::Source;
 use serde_json::Value;
 
 use crate::age::iso_time;

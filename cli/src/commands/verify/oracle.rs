@@ -1,8 +1,8 @@
 //! What the second engine says of a view, where the binary was built with it.
 
 use anabranch_batch::ArchiveSnapshot;
-use anabranch_shared::merge::Merge;
-use anabranch_shared::view::ViewPlan;
+use anabranch_view::ViewPlan;
+use anabranch_view::merge::Merge;
 
 #[cfg(feature = "oracle")]
 use anabranch_batch::{Error, Limits, Oracle};

@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use anabranch_shared::event::Decoder;
-use anabranch_shared::log::Chunk;
-use anabranch_shared::position::{Offset, Partition};
-use anabranch_shared::project::{Column, Source};
+use anabranch_model::event::Decoder;
+use anabranch_model::log::Chunk;
+use anabranch_model::position::{Offset, Partition};
+use anabranch_model::project::{Column, Source};
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
     RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,

@@ -9,9 +9,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anabranch_shared::log::{Chunk, Log};
-use anabranch_shared::position::{Offset, Partition};
-use anabranch_shared::project::{Column, Source};
+use anabranch_model::log::{Chunk, Log};
+use anabranch_model::position::{Offset, Partition};
+use anabranch_model::project::{Column, Source};
 use anabranch_stores::EmbeddedLog;
 use flate2::Compression;
 use flate2::write::GzEncoder;

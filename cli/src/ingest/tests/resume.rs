@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
 
-use anabranch_shared::log::{Bounds, Log, LogError, LogReader, NewEvent, Origin};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Bounds, Log, LogError, LogReader, NewEvent, Origin};
+use anabranch_model::position::{Offset, Partition};
 use anabranch_stores::EmbeddedLog;
 use async_trait::async_trait;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::position::{CutPoint, Partition};
-use anabranch_shared::project::{Project, Source};
-use anabranch_shared::view::ViewPlan;
+use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::position::{CutPoint, Partition};
+use anabranch_model::project::{Project, Source};
+use anabranch_view::ViewPlan;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Decimal128Type, Int32Type};
 

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anabranch_shared::event::Decoder;
-use anabranch_shared::position::Partition;
-use anabranch_shared::project::{Column, INGESTION_TIME, Source};
+use anabranch_model::event::Decoder;
+use anabranch_model::position::Partition;
+use anabranch_model::project::{Column, INGESTION_TIME, Source};
 use arrow::array::{
     ArrayRef, AsArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
     TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,

@@ -11,7 +11,7 @@ pub mod engine;
 pub mod table;
 pub mod translate;
 
-use anabranch_shared::view::ViewPlan;
+use anabranch_view::ViewPlan;
 use arrow::array::RecordBatch;
 
 use crate::roads::Story;

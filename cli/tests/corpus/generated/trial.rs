@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anabranch_batch::{Limits, Oracle};
-use anabranch_shared::groups::Groups;
-use anabranch_shared::view::ViewPlan;
+use anabranch_view::ViewPlan;
+use anabranch_view::groups::Groups;
 
 use crate::foreign::{Foreign, Verdict};
 use crate::roads::{self, Case, Expected, Random, Story, Walk};

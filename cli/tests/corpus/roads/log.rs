@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anabranch_shared::archive::{History, HistoryError, schema};
-use anabranch_shared::event::JudgedEvents;
-use anabranch_shared::log::{Bounds, Chunk, Log, LogError, LogReader, NewEvent};
-use anabranch_shared::position::{Cut, Offset, Partition};
-use anabranch_shared::project::Source;
+use anabranch_model::archive::{EventStream, History, HistoryError, schema};
+use anabranch_model::event::JudgedEvents;
+use anabranch_model::log::{Bounds, Chunk, Log, LogError, LogReader, NewEvent};
+use anabranch_model::position::{Cut, Offset, Partition};
+use anabranch_model::project::Source;
 use arrow::array::{
     ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use async_trait::async_trait;
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 /// Whole partitions from offset 0.
 pub struct StoryLog(pub Vec<Chunk>);
@@ -81,10 +79,10 @@ impl History for StoryArchive {
         &self.cut
     }
 
-    async fn events(&self, partition: Partition) -> Result<SendableRecordBatchStream, HistoryError> {
+    async fn events(&self, partition: Partition) -> Result<EventStream, HistoryError> {
         let of_partition = self.events.iter().filter(|judged| judged.partition == partition);
         let batches: Vec<_> = of_partition.map(|judged| Ok(self.rows(judged))).collect();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema(&self.source), futures::stream::iter(batches))))
+        Ok(Box::pin(futures::stream::iter(batches)))
     }
 }
 

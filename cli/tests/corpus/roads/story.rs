@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::event::{Decoder, JudgedEvents};
-use anabranch_shared::log::Chunk;
-use anabranch_shared::position::{CutPoint, Offset, Partition};
-use anabranch_shared::project::{Project, ProjectError, Reference, Source};
-use anabranch_shared::reference::ReferenceTable;
-use anabranch_shared::view::{ViewPlan, input_schema};
+use anabranch_model::archive::input_schema;
+use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::log::Chunk;
+use anabranch_model::position::{CutPoint, Offset, Partition};
+use anabranch_model::project::{Project, ProjectError, Reference, Source};
+use anabranch_model::reference::ReferenceTable;
 use anabranch_stores::reference::csv_table;
+use anabranch_view::ViewPlan;
 use arrow::array::RecordBatch;
 
 /// Ingestion time of events that do not state one: 2026-01-01.

@@ -4,7 +4,7 @@
 //! embedded store outlive a catalog that is lost, and generations are numbered from 1 in each; states
 //! kept under the catalog's identity are never taken for those of another.
 
-use anabranch_shared::catalog::CatalogError;
+use anabranch_model::catalog::CatalogError;
 use futures::TryStreamExt;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
 use serde_json::{Value, json};

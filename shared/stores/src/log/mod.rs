@@ -8,8 +8,8 @@ pub use kafka::KafkaLog;
 
 use std::collections::BTreeMap;
 
-use anabranch_shared::log::{Bounds, LogError};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Bounds, LogError};
+use anabranch_model::position::{Offset, Partition};
 
 /// Whether reading can begin there without losing events or reading those of another topic.
 fn check_bounds(

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_shared::catalog::Catalog;
-use anabranch_shared::position::{CutPoint, Generation, Pane};
-use anabranch_shared::realtime::{
+use anabranch_model::catalog::Catalog;
+use anabranch_model::position::{CutPoint, Generation, Pane};
+use anabranch_model::realtime::{
     Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit, unpublished,
 };
 use async_trait::async_trait;

@@ -1,7 +1,7 @@
 //! What both stores write and check alike: sealed states and progress.
 
-use anabranch_shared::position::Pane;
-use anabranch_shared::realtime::{Progress, Slot, StateRow, StoreError};
+use anabranch_model::position::Pane;
+use anabranch_model::realtime::{Progress, Slot, StateRow, StoreError};
 use serde_json::{Map, Value};
 
 const CRC_BYTES: usize = 4;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use anabranch_shared::event::Decoder;
-use anabranch_shared::log::Chunk;
-use anabranch_shared::position::{Offset, Partition};
-use anabranch_shared::project::{Column, ColumnType, Place, ProjectError, Reference, Source};
-use anabranch_shared::reference::{ReferenceTable, no_column};
+use anabranch_model::event::Decoder;
+use anabranch_model::log::Chunk;
+use anabranch_model::position::{Offset, Partition};
+use anabranch_model::project::{Column, ColumnType, Place, ProjectError, Reference, Source};
+use anabranch_model::reference::{ReferenceTable, no_column};
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format;

@@ -1,8 +1,8 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use anabranch_shared::project::{Column, Place, ProjectError, Reference, ReferenceFormat};
-use anabranch_shared::reference::{MAX_BYTES, MAX_ROWS, ReferenceTable, typed_rows};
+use anabranch_model::project::{Column, Place, ProjectError, Reference, ReferenceFormat};
+use anabranch_model::reference::{MAX_BYTES, MAX_ROWS, ReferenceTable, typed_rows};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

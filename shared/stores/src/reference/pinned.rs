@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
-use anabranch_shared::project::{Reference, ReferencePin};
-use anabranch_shared::reference::{ReferenceError, ReferenceStore, ReferenceTable};
+use anabranch_model::project::{Reference, ReferencePin};
+use anabranch_model::reference::{ReferenceError, ReferenceStore, ReferenceTable};
 use parquet::arrow::ArrowWriter;
 
 use super::file::read_parquet;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anabranch_shared::log::{Bounds, Chunk, Log, LogError, LogReader, NewEvent, Origin};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Bounds, Chunk, Log, LogError, LogReader, NewEvent, Origin};
+use anabranch_model::position::{Offset, Partition};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

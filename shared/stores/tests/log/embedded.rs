@@ -3,8 +3,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use anabranch_shared::log::{Log, LogError};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Log, LogError};
+use anabranch_model::position::{Offset, Partition};
 use anabranch_stores::EmbeddedLog;
 use tempfile::TempDir;
 

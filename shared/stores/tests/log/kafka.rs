@@ -3,8 +3,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anabranch_infra::Kafka;
-use anabranch_shared::log::{LastRead, Log, LogError, Undecided, check_last_read};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{LastRead, Log, LogError, Undecided, check_last_read};
+use anabranch_model::position::{Offset, Partition};
 use anabranch_stores::KafkaLog;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;

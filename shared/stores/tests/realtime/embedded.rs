@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use anabranch_shared::catalog::{Catalog, ViewGenerations};
-use anabranch_shared::position::{CutPoint, Generation, Offset, Pane};
-use anabranch_shared::realtime::{RealtimeStore, Select, StoreError};
+use anabranch_model::catalog::{Catalog, ViewGenerations};
+use anabranch_model::position::{CutPoint, Generation, Offset, Pane};
+use anabranch_model::realtime::{RealtimeStore, Select, StoreError};
 use anabranch_stores::EmbeddedStore;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tempfile::TempDir;

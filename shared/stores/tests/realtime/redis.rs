@@ -2,9 +2,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anabranch_infra::Redis;
-use anabranch_shared::catalog::{Catalog, ViewGenerations};
-use anabranch_shared::position::{CutPoint, Generation, Offset, Pane};
-use anabranch_shared::realtime::{Progress, RealtimeStore, Select, StoreError};
+use anabranch_model::catalog::{Catalog, ViewGenerations};
+use anabranch_model::position::{CutPoint, Generation, Offset, Pane};
+use anabranch_model::realtime::{Progress, RealtimeStore, Select, StoreError};
 use anabranch_stores::RedisStore;
 use redis::Commands;
 

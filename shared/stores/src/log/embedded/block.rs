@@ -3,7 +3,7 @@
 //! Version 1, integers little-endian: version (1 byte), CRC-32 of all that follows (4), ingestion time in ms (8), number of
 //! events n (4), end of each payload (4 n), end of each key (4 n), payloads, keys.
 
-use anabranch_shared::log::{Chunk, NewEvent};
+use anabranch_model::log::{Chunk, NewEvent};
 
 /// A little below a power of two, the unit in which redb gives out space for large values.
 pub(super) const MAX_BYTES: usize = 60 << 10;
@@ -87,7 +87,7 @@ impl<'a> Block<'a> {
 
 #[cfg(test)]
 mod tests {
-    use anabranch_shared::position::{Offset, Partition};
+    use anabranch_model::position::{Offset, Partition};
 
     use super::*;
 

@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anabranch_shared::log::{Bounds, Log, LogError, LogReader, NewEvent};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Bounds, Log, LogError, LogReader, NewEvent};
+use anabranch_model::position::{Offset, Partition};
 use async_trait::async_trait;
 use redb::Database;
 

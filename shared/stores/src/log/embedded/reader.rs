@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anabranch_shared::log::{Chunk, LogError, LogReader};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Chunk, LogError, LogReader};
+use anabranch_model::position::{Offset, Partition};
 use redb::{ReadOnlyTable, ReadableDatabase};
 
 use super::block::Block;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anabranch_shared::log::{Bounds, LogError, NewEvent};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Bounds, LogError, NewEvent};
+use anabranch_model::position::{Offset, Partition};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::{Result, Shared, block};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anabranch_shared::log::{Bounds, LogError};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Bounds, LogError};
+use anabranch_model::position::{Offset, Partition};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};

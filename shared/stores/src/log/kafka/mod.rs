@@ -10,8 +10,8 @@ mod topic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anabranch_shared::log::{Bounds, Log, LogError, LogReader, NewEvent, Undecided};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Bounds, Log, LogError, LogReader, NewEvent, Undecided};
+use anabranch_model::position::{Offset, Partition};
 use async_trait::async_trait;
 
 use client::Cluster;

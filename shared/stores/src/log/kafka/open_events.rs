@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anabranch_shared::log::{LogError, Undecided};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{LogError, Undecided};
+use anabranch_model::position::{Offset, Partition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 

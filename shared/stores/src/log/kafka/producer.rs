@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anabranch_shared::log::{LogError, NewEvent, Origin};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{LogError, NewEvent, Origin};
+use anabranch_model::position::{Offset, Partition};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anabranch_shared::log::{Bounds, Chunk, LogError, LogReader};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Bounds, Chunk, LogError, LogReader};
+use anabranch_model::position::{Offset, Partition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};

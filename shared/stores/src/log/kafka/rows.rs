@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anabranch_shared::log::{Bounds, LogError};
-use anabranch_shared::position::{Offset, Partition};
+use anabranch_model::log::{Bounds, LogError};
+use anabranch_model::position::{Offset, Partition};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};

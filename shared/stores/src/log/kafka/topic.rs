@@ -1,6 +1,6 @@
 //! Whether a topic is set up in a way that loses history.
 
-use anabranch_shared::log::LogError;
+use anabranch_model::log::LogError;
 use rdkafka::admin::{AdminOptions, ConfigResource, ResourceSpecifier};
 
 use super::client::{ANSWER_LIMIT, Cluster};

@@ -1,5 +1,5 @@
-use anabranch_shared::position::Pane;
-use anabranch_shared::realtime::Slot;
+use anabranch_model::position::Pane;
+use anabranch_model::realtime::Slot;
 use redis::{Cmd, cmd};
 
 /// What the keys of a storage root begin with.

@@ -17,9 +17,9 @@ mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anabranch_shared::catalog::Catalog;
-use anabranch_shared::position::{CutPoint, Generation, Pane};
-use anabranch_shared::realtime::{
+use anabranch_model::catalog::Catalog;
+use anabranch_model::position::{CutPoint, Generation, Pane};
+use anabranch_model::realtime::{
     Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit, unpublished,
 };
 use async_trait::async_trait;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use anabranch_shared::position::{Epoch, Offset, Pane};
-use anabranch_shared::realtime::{Progress, Select, Slot, Snapshot, StateRow, StoreError};
+use anabranch_model::position::{Epoch, Offset, Pane};
+use anabranch_model::realtime::{Progress, Select, Slot, Snapshot, StateRow, StoreError};
 use redis::{Cmd, FromRedisValue, Pipeline, Value, cmd, from_redis_value, pipe};
 use serde_json::Map;
 

@@ -1,0 +1,6 @@
+//! Moments and what follows from them; histograms.
+
+pub mod covariance;
+pub mod histogram;
+pub mod moments;
+pub mod variance;

@@ -1,0 +1,24 @@
+//! The model: what a source, an event and a position in the log are, and the shapes of the places where the layers meet.
+//!
+//! - [`position`]: partitions, offsets, cuts, generations, panes, each a type of its own;
+//! - [`project`]: what the user declares; [`guess`]: the name that was probably meant;
+//! - [`event`]: decoding, and the verdict on every event, lateness among them;
+//! - [`key`], [`partitioner`]: group keys as bytes; the partition that an event goes to;
+//! - [`reference`]: the tables that a view looks up, by key and pinned by their contents;
+//! - [`log`], [`archive`], [`realtime`], [`catalog`], [`stall`]: where the layers meet, as traits and records.
+//!
+//! What must stay out: SQL engines, I/O, the clock, ambient randomness. Traits may be async; `anabranch-stores` implements
+//! them.
+
+pub mod archive;
+pub mod catalog;
+pub mod event;
+pub mod guess;
+pub mod key;
+pub mod log;
+pub mod partitioner;
+pub mod position;
+pub mod project;
+pub mod realtime;
+pub mod reference;
+pub mod stall;
