@@ -27,7 +27,7 @@ use datafusion::prelude::DataFrame;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::Result;
-use crate::recompute::column;
+use crate::columns::column;
 
 /// Evaluations that had no value in the plan, once executed.
 pub(crate) fn failed_evaluations(plan: &dyn ExecutionPlan) -> u64 {

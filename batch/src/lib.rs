@@ -14,6 +14,7 @@
 //! fold (`anabranch-speed`), answers (`anabranch-serving`). The clock is read by schedule and sweep alone.
 
 pub mod archive;
+mod columns;
 mod delta;
 mod error;
 mod evaluate;
@@ -34,7 +35,7 @@ pub use evaluate::evaluated;
 pub use failures::{FailedEvent, failed_events};
 #[cfg(feature = "oracle")]
 pub use oracle::{Difference, Oracle};
-pub use publish::{GenerationDraft, Published, RunOptions, promote_if_covered, publish, run};
+pub use publish::{Publication, Published, RunOptions, publish, run};
 pub use reference::read_reference;
 pub use schedule::Schedule;
 pub use session::Limits;

@@ -7,30 +7,31 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anabranch_model::archive::{OFFSET, PARTITION, VERDICT};
+use anabranch_model::archive::VERDICT;
 use anabranch_model::catalog::{GenerationRecord, Road};
+use anabranch_model::cut::Cut;
 use anabranch_model::event::Verdict;
-use anabranch_model::position::{Cut, Offset, Partition};
+use anabranch_model::generation::Continuation;
+use anabranch_model::position::Generation;
 use anabranch_view::udaf::{lift_function, merge_function};
 use anabranch_view::{PANE_COLUMN, ViewPlan, argument_column, filter_column, key_column, state_column};
-use datafusion::common::Column;
 use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{AggregateUDF, Expr, lit};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{DataFrame, SessionContext};
 
-use crate::archive::ArchiveSnapshot;
+use crate::archive::{ArchiveSnapshot, gained};
+use crate::columns::{column, groups, sorted};
 use crate::evaluate::{evaluated, failed_evaluations};
-use crate::publish::GenerationDraft;
 use crate::session::{Limits, session, spilled_bytes};
 use crate::view_table::{scan_view, write_view};
 use crate::{Error, Result};
 
-/// A batch view that is written but not published.
+/// A batch view that is written, and its generation, which is not published.
 #[derive(Clone, Debug)]
 pub struct Computed {
-    pub draft: GenerationDraft,
+    pub draft: GenerationRecord,
     /// Bytes that did not fit into memory.
     pub spilled_bytes: usize,
 }
@@ -75,19 +76,12 @@ fn continued<'a>(
         let (view, cause) = (view.to_owned(), cause.to_owned());
         Err(Error::Discontinued { view, generation: previous.generation.0, cause })
     };
-    if previous.fingerprint != plan.fingerprint {
-        return refuse("the view's definition has changed");
-    }
-    if !snapshot.cut().covers(&previous.cut) {
-        return refuse("the archive ends before its cut");
-    }
-    if !previous.is_of_archive(snapshot.identity()) {
-        return refuse("it was computed from an archive that is gone");
-    }
-    match &previous.batch_view {
-        Some(batch_view) => Ok(batch_view),
-        None => refuse("it has no batch view"),
-    }
+    continuation(plan, snapshot).of(previous).or_else(refuse)
+}
+
+/// What a batch view of this plan is continued to.
+pub fn continuation<'a>(plan: &'a ViewPlan, snapshot: &'a ArchiveSnapshot) -> Continuation<'a> {
+    Continuation { fingerprint: &plan.fingerprint, cut: snapshot.cut(), archive: snapshot.identity() }
 }
 
 async fn compute(
@@ -104,8 +98,9 @@ async fn compute(
     let from = previous.map(|previous| previous.cut.clone()).unwrap_or_default();
     let mut outcomes = previous.map(|previous| previous.outcomes).unwrap_or_default();
     outcomes += snapshot.outcomes_since(&from).await?;
-    let draft = GenerationDraft {
+    let draft = GenerationRecord {
         view: view.to_owned(),
+        generation: Generation(0),
         road: if previous.is_some() { Road::Incremental } else { Road::Batch },
         definition: plan.definition.clone(),
         fingerprint: plan.fingerprint.clone(),
@@ -117,7 +112,7 @@ async fn compute(
         rows: written.rows,
         failed: previous.map_or(0, |previous| previous.failed) + failed_evaluations(physical.as_ref()),
         outcomes,
-        replaces: None,
+        promote: false,
     };
     Ok(Computed { draft, spilled_bytes: spilled_bytes(physical.as_ref()) })
 }
@@ -186,51 +181,7 @@ fn aggregated(input: DataFrame, groups: Vec<Expr>, mut states: Vec<Expr>) -> Res
     Ok(input.aggregate(groups, states)?.filter(column(ROWS).gt(lit(0)))?.select(names)?)
 }
 
-/// The group columns of a batch view: the keys, then the pane.
-fn groups(plan: &ViewPlan) -> Vec<Expr> {
-    let keys = plan.keys.iter().map(|key| column(&key.name));
-    keys.chain(plan.window.iter().map(|_| column(PANE_COLUMN))).collect()
-}
-
-/// Key bytes sort as their values do, NULL first.
-pub(crate) fn sorted(plan: &ViewPlan, rows: DataFrame) -> Result<DataFrame> {
-    let order: Vec<_> = groups(plan).into_iter().map(|group| group.sort(true, true)).collect();
-    if order.is_empty() { Ok(rows) } else { Ok(rows.sort(order)?) }
-}
-
-/// Rows at or above `from`; `None` when there can be none. They are below `to` because the snapshot
-/// ends there.
-pub(crate) fn gained(from: &Cut, to: &Cut) -> Option<Expr> {
-    let moved: Vec<(Partition, Offset)> =
-        to.0.iter()
-            .map(|(partition, point)| (*partition, from.next(*partition), point.next))
-            .filter(|(_, from, to)| from < to)
-            .map(|(partition, from, _)| (partition, from))
-            .collect();
-    any_of(&moved)
-}
-
-/// A balanced tree: a thousand partitions must not nest a thousand deep.
-fn any_of(ranges: &[(Partition, Offset)]) -> Option<Expr> {
-    match ranges {
-        [] => None,
-        [(partition, from)] => {
-            let here = column(PARTITION).eq(lit(partition.0 as i32));
-            Some(here.and(column(OFFSET).gt_eq(lit(from.0 as i64))))
-        }
-        more => {
-            let (left, right) = more.split_at(more.len() / 2);
-            Some(any_of(left)?.or(any_of(right)?))
-        }
-    }
-}
-
 fn call(function: AggregateUDF, args: Vec<Expr>, filter: Option<Expr>) -> Expr {
     let filter = filter.map(Box::new);
     Expr::AggregateFunction(AggregateFunction::new_udf(Arc::new(function), args, false, filter, vec![], None))
-}
-
-/// A column by its exact name.
-pub(crate) fn column(name: &str) -> Expr {
-    Expr::Column(Column::new_unqualified(name))
 }

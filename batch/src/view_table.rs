@@ -30,8 +30,8 @@ use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
 use crate::archive::declared;
+use crate::columns::sorted;
 use crate::delta::{self, at};
-use crate::recompute::sorted;
 use crate::session::{Limits, session};
 use crate::{Error, Result};
 
@@ -176,10 +176,12 @@ async fn write_rows_to(
     let mut order = Order::default();
     let mut written = 0;
     while let Some(batch) = rows.next().await {
-        let batch = batch_view::with_checksums(plan, &batch?)?;
-        if !order.continues(plan, &batch)? {
+        let batch = batch?;
+        let places = Rows::of(plan, &batch)?;
+        if !order.continues(&places) {
             return Err(Error::Unsorted { view: view.to_owned() });
         }
+        let batch = batch_view::with_checksums_of(&places, &batch)?;
         written += batch.num_rows() as u64;
         at(folder, files.write(&casted(&batch, stored)?).await)?;
     }
@@ -262,10 +264,9 @@ struct Order {
 }
 
 impl Order {
-    fn continues(&mut self, plan: &ViewPlan, batch: &RecordBatch) -> Result<bool> {
-        let rows = batch.num_rows();
-        let (keys, panes) = batch_view::places(plan, batch)?;
-        let at = |row: usize| (keys.get(row), panes[row]);
+    fn continues(&mut self, batch: &Rows) -> bool {
+        let rows = batch.panes.len();
+        let at = |row: usize| (batch.keys.get(row), batch.panes[row]);
         let follows = match &self.last {
             Some((key, pane)) if rows > 0 => (key.as_slice(), *pane) < at(0),
             _ => true,
@@ -275,6 +276,6 @@ impl Order {
             let (key, pane) = at(rows - 1);
             self.last = Some((key.to_vec(), pane));
         }
-        Ok(follows && ascends)
+        follows && ascends
     }
 }

@@ -9,9 +9,10 @@ use anabranch_batch::recompute::full_plan;
 use anabranch_batch::session::session;
 use anabranch_batch::{Archive, ArchiveSnapshot, Limits, archive_to_end};
 use anabranch_model::archive::{TIMESTAMP, VERDICT};
+use anabranch_model::cut::CutPoint;
 use anabranch_model::event::{Decoder, JudgedEvents, Verdict};
 use anabranch_model::log::{Log, NewEvent};
-use anabranch_model::position::{CutPoint, Offset, Partition};
+use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::{INGESTION_TIME, Project, Source};
 use anabranch_model::realtime::StateRow;
 use anabranch_stores::EmbeddedLog;
@@ -96,7 +97,7 @@ impl World {
     }
 
     async fn replay(&self, history: &ArchiveSnapshot) -> Vec<StateRow> {
-        anabranch_speed::replay(self.plan.clone(), history, &self.log, &self.end().await).await.unwrap().rows
+        anabranch_speed::replay("v", self.plan.clone(), history, &self.log, &self.end().await).await.unwrap().rows
     }
 
     async fn batch(&self, snapshot: &ArchiveSnapshot) -> Vec<StateRow> {

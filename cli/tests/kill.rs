@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anabranch_infra::{Kafka, Redis};
+use anabranch_model::cut::CutPoint;
 use anabranch_model::event::{Decoder, JudgedEvents};
 use anabranch_model::log::{Log, NewEvent};
-use anabranch_model::position::{CutPoint, Generation, Offset, Partition};
+use anabranch_model::position::{Generation, Offset, Partition};
 use anabranch_model::project::Project;
 use anabranch_model::realtime::{RealtimeStore, Select, Slot, StateRow};
 use anabranch_stores::{KafkaLog, ObjectCatalog, RedisStore};

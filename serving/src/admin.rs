@@ -1,9 +1,8 @@
 //! Moving answers from one generation to another.
 
-use std::collections::BTreeMap;
-
 use anabranch_model::catalog::{Catalog, GenerationRecord, Record, ViewGenerations, append_with};
-use anabranch_model::position::{Generation, Offset, Partition};
+use anabranch_model::generation::{self, Reached, caught_up};
+use anabranch_model::position::Generation;
 
 use crate::failure::{Failure, Kind};
 use crate::pin::not_served;
@@ -32,28 +31,24 @@ impl Serving {
     }
 
     /// Lets `generation` answer: at once if it covers what the present one covers, else as soon as it does.
-    pub(crate) async fn promote(&self, view: &str, generation: Generation) -> Result<Moved, Failure> {
+    pub(crate) async fn promote(&self, view: &str, number: Generation) -> Result<Moved, Failure> {
         self.view(view)?;
         let generations = self.parts.catalog.load().await?.view(view);
-        if generations.serving == Some(generation) {
+        if generations.serving == Some(number) {
             return Ok(Moved::Already);
         }
-        let target = generations.generations.get(&generation).ok_or_else(|| unknown(view, generation, &generations))?;
+        let target = generations.generations.get(&number).ok_or_else(|| unknown(view, number, &generations))?;
         let name = view.to_owned();
         if self.has_caught_up(target, generations.serving()).await? {
             // Only over the generation that it was compared with.
             let promoted = self
-                .append(|catalog| {
-                    let now = catalog.view(&name);
-                    let same = now.serving == generations.serving && now.generations.contains_key(&generation);
-                    same.then(|| Record::Promoted { view: name.clone(), generation })
-                })
+                .append(|catalog| generation::promote(&catalog.view(&name), &name, number, generations.serving))
                 .await?;
             if promoted {
                 return Ok(Moved::Promoted);
             }
         }
-        self.append(|catalog| request(&catalog.view(&name), &name, generation)).await?;
+        self.append(|catalog| generation::request(&catalog.view(&name), &name, number)).await?;
         Ok(Moved::Requested)
     }
 
@@ -67,26 +62,15 @@ impl Serving {
         serving: Option<&GenerationRecord>,
     ) -> Result<bool, Failure> {
         let standing = self.standing(target).await?;
-        Ok(match serving {
-            Some(serving) if serving.definition.source.topic == target.definition.source.topic => {
-                standing.covers(&self.standing(serving).await?.applied())
-            }
-            // Offsets of another topic say nothing; then only the log's end will do.
-            _ => {
-                let ends: BTreeMap<Partition, Offset> =
-                    standing.bounds.iter().map(|(partition, bounds)| (*partition, bounds.end)).collect();
-                standing.covers(&ends)
-            }
-        })
+        let offsets = standing.applied();
+        let before = match serving {
+            Some(record) => Some((record, self.standing(record).await?.applied())),
+            None => None,
+        };
+        let before = before.as_ref().map(|(record, offsets)| Reached { record, offsets });
+        let ends = standing.bounds.iter().map(|(partition, bounds)| (*partition, bounds.end)).collect();
+        Ok(caught_up(Reached { record: target, offsets: &offsets }, before, Some(&ends)))
     }
-}
-
-/// Not twice, and not for one that is gone or answers by now.
-fn request(now: &ViewGenerations, view: &str, generation: Generation) -> Option<Record> {
-    let open = now.generations.contains_key(&generation)
-        && now.serving != Some(generation)
-        && now.candidate != Some(generation);
-    open.then(|| Record::Requested { view: view.to_owned(), generation })
 }
 
 fn unknown(view: &str, generation: Generation, generations: &ViewGenerations) -> Failure {

@@ -28,8 +28,6 @@ pub(crate) struct Coverage {
     /// Why the answer does not get fresher, if it does not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stalls: Vec<PrintedStall>,
-    /// An answer is never a part of what it says it covers.
-    pub partial: bool,
 }
 
 impl Coverage {
@@ -46,7 +44,6 @@ impl Coverage {
             watermark: watermark.map(|time| iso_time(time.0)),
             freshness_ms: standing.freshness_ms(now_ms()),
             stalls: standing.stalls.iter().map(PrintedStall::from).collect(),
-            partial: false,
         }
     }
 }

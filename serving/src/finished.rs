@@ -39,14 +39,17 @@ impl<'a> Chosen<'a> {
 
     /// Merges the states of `window` into the window with this index.
     pub fn add(&mut self, index: usize, windows: &Windows<'_>, window: usize) -> Result<(), StateError> {
-        let mut encoded = Vec::new();
-        row::encode(windows.states(), window, &mut encoded);
-        row::merge(&mut self.states, &encoded, index)
+        row::copy(windows.states(), window, &mut self.states, index)
     }
 
     /// Finishes the windows with these indexes, less those that HAVING removes.
     pub fn finish(&self, plan: &ViewPlan, indexes: Vec<u32>) -> Result<FinishedRows, Failure> {
         Ok(plan.finish(&self.bounds, &self.keys, &self.states, &UInt32Array::from(indexes))?)
+    }
+
+    /// The same with those that HAVING removes.
+    pub fn finish_all(&self, plan: &ViewPlan, indexes: Vec<u32>) -> Result<FinishedRows, Failure> {
+        Ok(plan.finish_all(&self.bounds, &self.keys, &self.states, &UInt32Array::from(indexes))?)
     }
 }
 

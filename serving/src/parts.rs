@@ -1,15 +1,10 @@
 //! The share that each side has in a merged row: its own states, finished alone.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use anabranch_model::project::Definition;
 use anabranch_view::merge::Merge;
 use anabranch_view::windows::Windows;
 use anabranch_view::{Bounds, Role, ViewPlan};
-use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -19,29 +14,6 @@ use crate::overflow::{OVERFLOW_FIELD, finished_json};
 use crate::pin::Pinned;
 use crate::realtime_view::RealtimeView;
 use crate::sides::Sides;
-
-/// The same view with a HAVING that holds for every group. It is not taken away: the aggregates in
-/// it are part of the stored states.
-pub(crate) fn without_having(file: &str, plan: &Arc<ViewPlan>) -> Result<Arc<ViewPlan>, Failure> {
-    let Some(sql) = always_having(&plan.definition.sql) else { return Ok(plan.clone()) };
-    let definition = Definition { sql, ..plan.definition.clone() };
-    let unfiltered = ViewPlan::of_definition(file, &definition, &plan.references).map_err(Failure::internal)?;
-    if unfiltered.aggregates.len() != plan.aggregates.len() {
-        return Err(Failure::internal("a view without its HAVING has other aggregates"));
-    }
-    Ok(Arc::new(unfiltered))
-}
-
-fn always_having(sql: &str) -> Option<String> {
-    let mut statements = Parser::parse_sql(&GenericDialect {}, sql).ok()?;
-    let ast::Statement::Query(query) = statements.first_mut()? else { return None };
-    let ast::SetExpr::Select(select) = query.body.as_mut() else { return None };
-    let having = ast::Expr::Nested(Box::new(select.having.take()?));
-    let always = ast::Expr::Value(ast::Value::Boolean(true).with_empty_span());
-    let op = ast::BinaryOperator::Or;
-    select.having = Some(ast::Expr::BinaryOp { left: Box::new(having), op, right: Box::new(always) });
-    Some(statements[0].to_string())
-}
 
 /// What the batch view and the real-time view have of each window; null where a side has nothing.
 pub(crate) type Shares = Vec<(Value, Value)>;
@@ -54,7 +26,7 @@ pub(crate) fn shares(
     windows: &Windows<'_>,
     order: &[u32],
 ) -> Result<Shares, Failure> {
-    let plan = &pinned.unfiltered;
+    let plan = &pinned.plan;
     let batch = share(plan, &sides.batch_alone(plan)?, windows, order)?;
     let recent = share(plan, &sides.realtime_alone(plan, realtime)?, windows, order)?;
     Ok(batch.into_iter().zip(recent).collect())
@@ -74,7 +46,8 @@ fn share(plan: &ViewPlan, side: &Merge, windows: &Windows<'_>, order: &[u32]) ->
     }
     let mut values = vec![Value::Null; order.len()];
     let present: Vec<u32> = present.into_iter().collect();
-    let finished = chosen.finish(plan, present.clone())?;
+    // HAVING is on the whole: a share is told of every row that the answer has.
+    let finished = chosen.finish_all(plan, present.clone())?;
     for (place, row) in finished.places.iter().zip(finished_json(plan, &finished)?) {
         values[present[*place as usize] as usize] = Value::Object(values_of(plan, row));
     }
@@ -97,17 +70,4 @@ fn place(plan: &ViewPlan, whole: &[(&[u8], Bounds)], (key, bounds): (&[u8], Boun
 fn values_of(plan: &ViewPlan, mut row: JsonRow) -> JsonRow {
     let values = plan.output.iter().filter(|column| column.role == Role::Value).map(|column| column.name.as_str());
     values.chain([OVERFLOW_FIELD]).filter_map(|name| row.remove_entry(name)).collect::<Map<String, Value>>()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn having_is_kept_but_always_holds() {
-        let sql = "SELECT k, sum(n) AS total FROM s GROUP BY k HAVING count(*) > 1 AND total < 9";
-        let expected = "SELECT k, sum(n) AS total FROM s GROUP BY k HAVING (count(*) > 1 AND total < 9) OR true";
-        assert_eq!(always_having(sql).as_deref(), Some(expected));
-        assert_eq!(always_having("SELECT count(*) AS n FROM s"), None);
-    }
 }

@@ -1,4 +1,18 @@
 //! One generation, ready to be read: its plan and its batch view, both immutable, opened once.
+//!
+//! A reader takes one generation and stays on it. It asks the catalog once, at the beginning, which generation answers. What it reads
+//! then belongs to that one alone: the batch view is a table that nobody changes, and the slots of the real-time view have the
+//! generation in their names.
+//!
+//! ```text
+//! catalog       generation 7 answers      │ promoted │      generation 8 answers
+//! reader A          pin 7 ── batch of 7 ──┼──────────┼── slots of 7 ──▶ answer of 7
+//! reader B                                │          │   pin 8 ── batch of 8 ── slots of 8 ──▶ answer of 8
+//! ```
+//!
+//! So a swap in the middle of a read, or between two pages, mixes nothing. A cursor names its generation for the same reason. The one
+//! before is kept until it is retired. A reader whose generation was retired in the meantime finds its slots gone, sees in the catalog
+//! why, and says so instead of taking nothing for an empty answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +25,6 @@ use tokio::sync::OnceCell;
 
 use crate::batch_view::BatchView;
 use crate::failure::{Failure, Kind};
-use crate::parts::without_having;
 use crate::state::Serving;
 
 /// A generation that reads answer from.
@@ -19,8 +32,6 @@ use crate::state::Serving;
 pub(crate) struct Pinned {
     pub record: GenerationRecord,
     pub plan: Arc<ViewPlan>,
-    /// The same view without its HAVING, for finishing one side alone.
-    pub unfiltered: Arc<ViewPlan>,
     /// None where the real-time view starts at the beginning.
     pub batch: Option<BatchView>,
 }
@@ -76,13 +87,12 @@ impl Serving {
 
     async fn open(&self, record: &GenerationRecord) -> Result<Arc<Pinned>, Failure> {
         let file = format!("views/{}.sql", record.view);
-        let plan = self.plan(file.clone(), record.definition.clone()).await?;
-        let unfiltered = without_having(&file, &plan)?;
+        let plan = self.plan(file, record.definition.clone()).await?;
         let batch = match &record.batch_view {
             Some(place) => Some(BatchView::open(&self.batch_views, &self.parts.root.join(place)).await?),
             None => None,
         };
-        Ok(Arc::new(Pinned { record: record.clone(), plan, unfiltered, batch }))
+        Ok(Arc::new(Pinned { record: record.clone(), plan, batch }))
     }
 }
 

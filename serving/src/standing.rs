@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anabranch_model::catalog::{Catalog, GenerationRecord};
 use anabranch_model::event::Outcomes;
+use anabranch_model::generation::{self, Offsets};
 use anabranch_model::position::{EventTime, Offset, Partition};
 use anabranch_model::realtime::{Progress, Slot};
 use anabranch_model::stall::Stall;
@@ -23,14 +24,13 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// Next offset by partition: everything below is in the answer.
-    pub fn applied(&self) -> BTreeMap<Partition, Offset> {
+    pub fn applied(&self) -> Offsets {
         self.progress.iter().map(|(partition, progress)| (*partition, progress.point.next)).collect()
     }
 
     /// Whether everything below `wanted` is in the answer.
-    pub fn covers(&self, wanted: &BTreeMap<Partition, Offset>) -> bool {
-        let next = |partition| self.progress.get(partition).map(|progress| progress.point.next).unwrap_or_default();
-        wanted.iter().all(|(partition, wanted)| next(partition) >= *wanted)
+    pub fn covers(&self, wanted: &Offsets) -> bool {
+        generation::covers(&self.applied(), wanted)
     }
 
     /// Events in the log that are not in the answer yet, by partition.

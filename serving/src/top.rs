@@ -45,7 +45,8 @@ pub(crate) async fn top(plan: &ViewPlan, merging: &mut Merging, by: usize, n: us
         of_best = in_order(of_best.into_iter().chain(of_others), &order);
         best = take_record_batch(&candidates, &order)?;
     }
-    let best = FinishedRows { rows: best, places: Vec::new(), overflows: of_best, undecided: Vec::new() };
+    let best =
+        FinishedRows { rows: best, places: Vec::new(), dropped: Vec::new(), overflows: of_best, undecided: Vec::new() };
     Ok(Top { rows: finished_json(plan, &best)?, overflows })
 }
 

@@ -1,4 +1,19 @@
 //! Storing what a chunk changed, and seeing that it stays stored.
+//!
+//! A commit writes the changed states and the slot's new progress in one atomic step. The progress names the next offset, so
+//! states and offset cannot disagree. Nothing else remembers how far the job has read:
+//!
+//! ```text
+//! read chunk ──▶ judge, lift ──▶ load states of new groups ──▶ commit ──▶ next chunk
+//!            1               2                             3          4
+//! ```
+//!
+//! A job that dies at 1, 2 or 3 has stored nothing of the chunk. The next one takes the slot over, finds the old offset, and reads
+//! the chunk again. A job that dies at 4 has stored all of it, and the next one goes on behind it. If the store's answer is lost, the
+//! job does not know which of the two it is. It reads the stored progress, and the offset there says so.
+//!
+//! A job that was not told that another has taken over must not write. Taking over raises the slot's epoch. A commit names the
+//! epoch and the offset that it expects, and the store refuses it if either is another one ([`admit`]).
 
 use std::time::Instant;
 

@@ -1,20 +1,17 @@
-//! Which generations are folded, and when one takes over.
+//! Which generations are folded, and the first and last of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anabranch_model::catalog::{
-    Catalog, CatalogError, CatalogStore, GenerationRecord, Record, Road, ViewGenerations, append_with,
-};
-use anabranch_model::event::Outcomes;
+use anabranch_model::catalog::{Catalog, CatalogStore, GenerationRecord, append_with};
+use anabranch_model::generation;
 use anabranch_model::log::{Bounds, LogError};
-use anabranch_model::position::{Cut, Generation, Offset, Partition};
+use anabranch_model::position::{Generation, Offset, Partition};
 use anabranch_model::realtime::{RealtimeStore, Slot};
 use anabranch_model::reference::ReferenceStore;
 use anabranch_view::ViewPlan;
 
 use crate::SpeedError;
-use crate::slot::SlotFold;
 
 /// A generation that is folded, by its own definition.
 #[derive(Clone, Debug)]
@@ -65,25 +62,10 @@ pub async fn genesis(
         return Ok(());
     }
     check_beginning(plan, bounds)?;
-    let record = GenerationRecord {
-        view: view.to_owned(),
-        generation: Generation(1),
-        road: Road::Genesis,
-        definition: plan.definition.clone(),
-        fingerprint: plan.fingerprint.clone(),
-        cut: Cut::default(),
-        archive_version: None,
-        archive: None,
-        last_read: BTreeMap::new(),
-        batch_view: None,
-        failed: 0,
-        outcomes: Outcomes::default(),
-        rows: 0,
-        promote: true,
-    };
+    let record = GenerationRecord::genesis(view, plan.definition.clone(), &plan.fingerprint);
     let publish = |catalog: &Catalog| {
-        let unused = catalog.view(view).last == Generation(0);
-        unused.then(|| Record::Published(Box::new(record.clone())))
+        let now = catalog.view(view);
+        (now.last == Generation(0)).then(|| generation::publish(&now, &record, true))
     };
     append_with(catalog, publish).await?;
     Ok(())
@@ -102,41 +84,6 @@ fn check_beginning(plan: &ViewPlan, bounds: &BTreeMap<Partition, Bounds>) -> Res
     }
 }
 
-/// Promotes the candidate of `view` if its slots cover everything that the serving generation's
-/// slots cover. `slots` are all slots being folded; both generations have one per partition.
-pub async fn promote_caught_up<'a>(
-    catalog: &dyn CatalogStore,
-    view: &str,
-    slots: impl Iterator<Item = &'a SlotFold>,
-) -> Result<bool, CatalogError> {
-    let generations = catalog.load().await?.view(view);
-    let Some(candidate) = generations.candidate else { return Ok(false) };
-    let mut applied: BTreeMap<Generation, BTreeMap<Partition, Offset>> = BTreeMap::new();
-    for slot in slots.filter(|slot| slot.slot.view == view) {
-        applied.entry(slot.slot.generation).or_default().insert(slot.slot.partition, slot.next());
-    }
-    if !caught_up(&generations, candidate, &applied) {
-        return Ok(false);
-    }
-    let promote = |catalog: &Catalog| {
-        let now = catalog.view(view);
-        (now.candidate == Some(candidate) && now.serving == generations.serving)
-            .then(|| Record::Promoted { view: view.to_owned(), generation: candidate })
-    };
-    Ok(append_with(catalog, promote).await?.is_some())
-}
-
-fn caught_up(
-    generations: &ViewGenerations,
-    candidate: Generation,
-    applied: &BTreeMap<Generation, BTreeMap<Partition, Offset>>,
-) -> bool {
-    let Some(ours) = applied.get(&candidate) else { return false };
-    let Some(serving) = generations.serving else { return true };
-    let Some(theirs) = applied.get(&serving) else { return false };
-    theirs.iter().all(|(partition, next)| ours.get(partition).is_some_and(|ours| ours >= next))
-}
-
 /// Retires generations that can no longer be rolled back to and removes their slots.
 pub async fn retire_obsolete(
     catalog: &dyn CatalogStore,
@@ -144,14 +91,10 @@ pub async fn retire_obsolete(
     view: &str,
     partitions: &[Partition],
 ) -> Result<(), SpeedError> {
-    for generation in catalog.load().await?.view(view).obsolete() {
-        let retire = |catalog: &Catalog| {
-            let still = catalog.view(view).obsolete().contains(&generation);
-            still.then(|| Record::Retired { view: view.to_owned(), generation })
-        };
-        append_with(catalog, retire).await?;
+    for obsolete in catalog.load().await?.view(view).obsolete() {
+        append_with(catalog, |catalog| generation::retire(&catalog.view(view), view, obsolete)).await?;
         for partition in partitions {
-            store.remove(&Slot { view: view.to_owned(), generation, partition: *partition }).await?;
+            store.remove(&Slot { view: view.to_owned(), generation: obsolete, partition: *partition }).await?;
         }
     }
     Ok(())

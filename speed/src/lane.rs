@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use anabranch_model::cut::CutPoint;
 use anabranch_model::log::{Chunk, Log, LogError, LogReader};
-use anabranch_model::position::{CutPoint, Generation, Offset, Partition};
+use anabranch_model::position::{Generation, Offset, Partition};
 
 use crate::slot::SlotFold;
 
@@ -50,7 +51,8 @@ impl Lane {
 #[derive(Default)]
 pub struct Lanes {
     pub lanes: Vec<Lane>,
-    /// Candidates that cannot catch up, because the log no longer has what they need.
+    /// Generations that are folded no further: candidates that cannot catch up, because the log no longer has what they need, and
+    /// those whose SQL failed on an event.
     pub given_up: BTreeSet<(String, Generation)>,
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anabranch_model::archive::{History, OFFSET, TIMESTAMP, VERDICT};
+use anabranch_model::cut::{Cut, CutPoint};
 use anabranch_model::event::Outcomes;
 use anabranch_model::event::{Decoder, Judge, JudgedEvents, Verdict};
 use anabranch_model::log::{LastRead, Log, LogReader};
-use anabranch_model::position::{Cut, CutPoint, Offset, Partition};
+use anabranch_model::position::{Offset, Partition};
 use anabranch_model::realtime::StateRow;
 use anabranch_view::ViewPlan;
 use anabranch_view::groups::Groups;
@@ -41,12 +42,13 @@ pub struct Replayed {
 /// Folds the view from the beginning to `end`: each partition's archived events, then the log from
 /// exactly where the archive ends.
 pub async fn replay(
+    view: &str,
     plan: Arc<ViewPlan>,
     history: &dyn History,
     log: &dyn Log,
     end: &BTreeMap<Partition, Offset>,
 ) -> Result<Replayed, SpeedError> {
-    let mut replay = Replay::new(plan);
+    let mut replay = Replay::new(view, plan);
     for partition in history.cut().0.keys() {
         replay.archived(history, *partition).await?;
     }
@@ -56,6 +58,7 @@ pub async fn replay(
 }
 
 struct Replay {
+    view: String,
     plan: Arc<ViewPlan>,
     decoder: Decoder,
     groups: Groups,
@@ -66,9 +69,10 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(plan: Arc<ViewPlan>) -> Self {
+    fn new(view: &str, plan: Arc<ViewPlan>) -> Self {
         let decoder = Decoder::new(&plan.definition.source);
         Self {
+            view: view.to_owned(),
             groups: Groups::new(&plan),
             decoder,
             plan,
@@ -81,7 +85,7 @@ impl Replay {
 
     fn fold(&mut self, events: &RecordBatch, partition: Partition) -> Result<(), SpeedError> {
         self.failed += self.groups.lift_events(&self.plan, events).map_err(|error| SpeedError::Evaluate {
-            view: self.plan.definition.source.name.clone(),
+            view: self.view.clone(),
             partition,
             offset: self.cut.next(partition),
             error,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use anabranch_model::cut::CutPoint;
 use anabranch_model::event::JudgedEvents;
-use anabranch_model::position::{CutPoint, Offset};
+use anabranch_model::position::Offset;
 use anabranch_model::realtime::{Progress, Slot};
 use anabranch_view::ViewPlan;
 use anabranch_view::expression::contained;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::generation::promote_if_caught_up;
 use anabranch_model::log::{Bounds, Chunk, LogError, check_last_read};
 use anabranch_model::position::Partition;
 use anabranch_model::project::Source;
@@ -17,7 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::SpeedError;
 use crate::commit::{commit, confirm};
-use crate::generations::{Folded, folded, genesis, promote_caught_up, retire_obsolete};
+use crate::generations::{Folded, folded, genesis, retire_obsolete};
 use crate::job::{SpeedOptions, SpeedParts};
 use crate::lane::{Lanes, truncate};
 use crate::report::Reporter;
@@ -130,10 +131,11 @@ impl SourceJob {
         let bounds = self.parts.log.bounds(&self.source.topic).await?;
         let partitions: Vec<Partition> = bounds.keys().copied().collect();
         for view in self.views.keys() {
-            if promote_caught_up(self.parts.catalog.as_ref(), view, lanes.slots()).await? {
+            let (catalog, store) = (self.parts.catalog.as_ref(), self.parts.store.as_ref());
+            if promote_if_caught_up::<SpeedError>(catalog, store, view).await?.is_some() {
                 info!("view '{view}': the new generation has caught up and answers from now on");
             }
-            retire_obsolete(self.parts.catalog.as_ref(), self.parts.store.as_ref(), view, &partitions).await?;
+            retire_obsolete(catalog, store, view, &partitions).await?;
         }
         let wanted = folded(&self.parts.catalog.load().await?, &self.views, self.parts.references.as_ref())?;
         let given_up = lanes.given_up.clone();

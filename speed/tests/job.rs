@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anabranch_model::catalog::{GenerationRecord, Record, Road};
+use anabranch_model::cut::{Cut, CutPoint};
 use anabranch_model::event::{Decoder, JudgedEvents};
 use anabranch_model::log::{LastRead, NewEvent};
-use anabranch_model::position::{Cut, CutPoint, Generation, Offset, Partition};
+use anabranch_model::position::{Generation, Offset, Partition};
 use anabranch_model::project::Project;
 use anabranch_model::realtime::{Progress, Select, Slot, StateRow};
 use anabranch_model::stall::SpeedReport;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anabranch_model::archive::{OFFSET, PARTITION, VERDICT, schema};
+use anabranch_model::cut::Cut;
 use anabranch_model::event::Outcomes;
 use anabranch_model::event::{JudgedEvents, Verdict};
 use anabranch_model::log::{Chunk, LastRead};
-use anabranch_model::position::{Cut, Offset, Partition};
+use anabranch_model::position::{Offset, Partition};
 use arrow::array::{ArrayRef, BinaryBuilder, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;

@@ -6,6 +6,7 @@
 //! event is archived exactly once, whoever crashes or races.
 
 mod append;
+mod gained;
 mod outcomes;
 mod position;
 mod run;
@@ -14,13 +15,14 @@ mod snapshot;
 use std::path::{Path, PathBuf};
 
 use anabranch_model::archive::{PARTITION, schema};
-use anabranch_model::position::Cut;
+use anabranch_model::cut::Cut;
 use anabranch_model::project::Source;
 use deltalake::DeltaTable;
 use deltalake::kernel::transaction::CommitProperties;
 use deltalake::operations::create::CreateBuilder;
 
 pub use append::Append;
+pub(crate) use gained::gained;
 pub use outcomes::PartitionOutcomes;
 pub use run::{ArchiveRun, FollowOptions, archive_to_end, follow};
 pub use snapshot::ArchiveSnapshot;

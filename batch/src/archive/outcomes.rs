@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use anabranch_model::archive::{OFFSET, PARTITION, TIMESTAMP, VERDICT};
+use anabranch_model::cut::Cut;
 use anabranch_model::event::Outcomes;
 use anabranch_model::event::Verdict;
 use anabranch_model::log::LastRead;
-use anabranch_model::position::{Cut, EventTime, Offset, Partition};
+use anabranch_model::position::{EventTime, Offset, Partition};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
@@ -15,8 +16,9 @@ use datafusion::functions_aggregate::min_max::min;
 use datafusion::logical_expr::{cast as cast_expr, lit};
 
 use super::ArchiveSnapshot;
+use super::gained::gained;
 use crate::Result;
-use crate::recompute::{column, gained};
+use crate::columns::column;
 use crate::session::{Limits, session};
 
 /// What became of the events of one partition.

@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use anabranch_model::cut::{Cut, CutPoint};
 use anabranch_model::log::LastRead;
-use anabranch_model::position::{Cut, CutPoint, EventTime, Offset, Partition};
+use anabranch_model::position::{EventTime, Offset, Partition};
 use deltalake::kernel::Transaction;
 use deltalake::{DeltaResult, DeltaTable};
 use futures::{StreamExt, TryStreamExt, stream};

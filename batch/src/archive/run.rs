@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use anabranch_model::cut::{Cut, CutPoint};
 use anabranch_model::event::Outcomes;
 use anabranch_model::event::{Decoder, JudgedEvents};
 use anabranch_model::log::{Bounds, Chunk, Log, LogReader, check_last_read};
-use anabranch_model::position::{Cut, CutPoint, Offset, Partition};
+use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::Source;
 use tokio::sync::{mpsc, watch};
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anabranch_model::archive::{EventStream, History, HistoryError, OFFSET, PARTITION, schema};
-use anabranch_model::position::{Cut, Offset, Partition};
+use anabranch_model::cut::Cut;
+use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::Source;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;

@@ -12,7 +12,7 @@ use polars::prelude::{
 use super::column::{exact, unrank};
 use super::own::{OwnAggregate, number_of};
 use super::{Exact, TOLERANCE, Value};
-use crate::recompute::column;
+use crate::columns::column;
 use crate::{Error, Result};
 
 /// A DECIMAL has two halves of nineteen digits.

@@ -10,7 +10,7 @@ use super::own::Own;
 use super::window::numbers;
 use super::{Difference, LOG_OFFSET, LOG_PARTITION, place};
 use crate::Result;
-use crate::recompute::column;
+use crate::columns::column;
 
 /// Of all events, their place in the log and the columns that Polars' expressions read.
 pub fn projected(own: &Own, events: DataFrame) -> Result<DataFrame> {

@@ -31,8 +31,9 @@ use polars::prelude::{IntoLazy, col};
 pub use compare::Difference;
 
 use crate::archive::ArchiveSnapshot;
+use crate::columns::column;
 use crate::evaluate::evaluated;
-use crate::recompute::{applied, column};
+use crate::recompute::applied;
 use crate::session::{Limits, session};
 use crate::{Error, Result};
 use aggregate::Recipe;

@@ -16,8 +16,7 @@ use crate::{Error, Result};
 pub enum Slices {
     /// Everything is one.
     Whole,
-    /// Everything up to the last event that is the so many-th, or a multiple of it, of its group in
-    /// its partition.
+    /// What has fired of a group in a partition: of 8 events, where every third one fires, the first 6.
     Fired(usize),
     /// Panes of one size in microseconds.
     Panes(i64),

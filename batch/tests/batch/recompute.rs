@@ -1,5 +1,5 @@
 use anabranch_batch::recompute::{full, incremental};
-use anabranch_batch::{Error, GenerationDraft, Limits, write_rows};
+use anabranch_batch::{Error, Limits, write_rows};
 use anabranch_model::catalog::{GenerationRecord, Road};
 use anabranch_model::position::Generation;
 use anabranch_model::realtime::StateRow;
@@ -11,36 +11,21 @@ use proptest::prelude::*;
 use crate::views::{ALL, FILTERED, GLOBAL, TYPED_KEYS, WINDOWED};
 use crate::world::{World, limits, plan};
 
-async fn full_rows(world: &World, plan: &ViewPlan, limits: &Limits) -> (GenerationDraft, Vec<StateRow>) {
+async fn full_rows(world: &World, plan: &ViewPlan, limits: &Limits) -> (GenerationRecord, Vec<StateRow>) {
     let computed = full(world.root(), "v", plan, &world.snapshot().await, limits).await.unwrap();
     let rows = stored_rows(world, plan, &computed.draft).await;
     (computed.draft, rows)
 }
 
-async fn stored_rows(world: &World, plan: &ViewPlan, draft: &GenerationDraft) -> Vec<StateRow> {
+async fn stored_rows(world: &World, plan: &ViewPlan, draft: &GenerationRecord) -> Vec<StateRow> {
     let groups = world.stored(plan, draft.batch_view.as_ref().unwrap()).await;
     assert_eq!(groups.len() as u64, draft.rows);
     assert_eq!(groups.order(), (0..groups.len()).collect::<Vec<_>>(), "the table is sorted");
     groups.rows()
 }
 
-fn record(draft: GenerationDraft) -> GenerationRecord {
-    GenerationRecord {
-        view: draft.view,
-        generation: Generation(1),
-        road: draft.road,
-        definition: draft.definition,
-        fingerprint: draft.fingerprint,
-        cut: draft.cut,
-        archive_version: draft.archive_version,
-        archive: draft.archive,
-        last_read: draft.last_read,
-        batch_view: draft.batch_view,
-        rows: draft.rows,
-        failed: draft.failed,
-        outcomes: draft.outcomes,
-        promote: true,
-    }
+fn record(draft: GenerationRecord) -> GenerationRecord {
+    GenerationRecord { generation: Generation(1), promote: true, ..draft }
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_batch::{Archive, ArchiveSnapshot, Limits, archive_to_end, load_view};
+use anabranch_model::cut::CutPoint;
 use anabranch_model::event::{Decoder, JudgedEvents};
 use anabranch_model::log::{Chunk, Log, NewEvent};
-use anabranch_model::position::{CutPoint, Offset, Partition};
+use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::{Column, Source};
 use anabranch_model::realtime::StateRow;
 use anabranch_stores::{EmbeddedLog, ObjectCatalog};

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anabranch_batch::{Published, RunOptions, Schedule, promote_if_covered, sweep};
-use anabranch_model::catalog::{Catalog, Record, append_with};
+use anabranch_batch::{Published, RunOptions, Schedule, sweep};
+use anabranch_model::catalog::append_with;
+use anabranch_model::generation::request_later;
 use anabranch_model::project::Mode;
 use anyhow::anyhow;
 use serde::Serialize;
@@ -95,15 +96,10 @@ async fn ended(parts: &Parts, run: anabranch_batch::publish::ViewRun, options: &
 async fn promoted(parts: &Parts, published: Published, options: &RunOptions) -> anyhow::Result<ViewRun> {
     let (view, generation) = (published.record().view.clone(), published.record().generation);
     // Published by an earlier run that was not to promote it.
-    let request = |catalog: &Catalog| {
-        let now = catalog.view(&view);
-        let waits = now.serving.is_none_or(|serving| serving < generation) && now.candidate.is_none();
-        waits.then(|| Record::Requested { view: view.clone(), generation })
-    };
     if options.promote {
-        append_with(parts.catalog.as_ref(), request).await?;
+        append_with(parts.catalog.as_ref(), |catalog| request_later(&catalog.view(&view), &view, generation)).await?;
     }
-    let promoted = promote_if_covered(parts.catalog.as_ref(), parts.store.as_ref(), &view).await?;
+    let promoted = super::promote_if_caught_up(parts, &view).await?;
     Ok(view_run(published, promoted.is_some()))
 }
 

@@ -21,14 +21,22 @@ mod verify;
 
 use std::fmt;
 
+use anabranch_model::generation;
 use anabranch_model::guess::did_you_mean;
+use anabranch_model::position::Generation;
 use anabranch_model::project::{Project, Source};
 
 use crate::api::Refused;
 use crate::args::{Cli, Command, Global};
 use crate::output::Output;
+use crate::parts::Parts;
 use crate::project::LoadedProject;
 use clap::CommandFactory;
+
+/// Promotes the candidate of `view` if it has caught up.
+async fn promote_if_caught_up(parts: &Parts, view: &str) -> anyhow::Result<Option<Generation>> {
+    generation::promote_if_caught_up(parts.catalog.as_ref(), parts.store.as_ref(), view).await
+}
 
 /// Something on the command line that the user has to mend; exit code 2.
 #[derive(Debug)]

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_batch::{Archive, ArchiveSnapshot, GenerationDraft, Limits, promote_if_covered, publish, write_rows};
+use anabranch_batch::{Archive, ArchiveSnapshot, Limits, Publication, publish, write_rows};
 use anabranch_model::archive::{EventStream, History, HistoryError};
 use anabranch_model::catalog::{GenerationRecord, Road};
+use anabranch_model::cut::Cut;
 use anabranch_model::log::check_last_read;
-use anabranch_model::position::{Cut, Offset, Partition};
+use anabranch_model::position::{Generation, Offset, Partition};
 use anabranch_view::ViewPlan;
 use async_trait::async_trait;
 use serde_json::json;
@@ -21,7 +22,7 @@ pub async fn run(global: &Global, view: &str, promote: bool, output: Output) -> 
     super::known_view(&loaded.project, view)?;
     let parts = Parts::open(loaded, "replay").await?;
     let record = replay(&parts, view, promote).await?;
-    let promoted = promote_if_covered(parts.catalog.as_ref(), parts.store.as_ref(), view).await?.is_some();
+    let promoted = super::promote_if_caught_up(&parts, view).await?.is_some();
     let published = json!({ "view": view, "generation": record.generation, "rows": record.rows, "promoted": promoted });
     output.print(&published, || {
         let next =
@@ -45,11 +46,12 @@ pub async fn replay(parts: &Parts, view: &str, promote: bool) -> anyhow::Result<
     check_last_read(parts.log.as_ref(), &source.topic, &last_read).await?;
     let bounds = parts.log.bounds(&source.topic).await?;
     let end: BTreeMap<Partition, Offset> = bounds.iter().map(|(partition, bounds)| (*partition, bounds.end)).collect();
-    let replayed = anabranch_speed::replay(plan.clone(), &history, parts.log.as_ref(), &end).await?;
+    let replayed = anabranch_speed::replay(view, plan.clone(), &history, parts.log.as_ref(), &end).await?;
     last_read.extend(replayed.last_read);
     let written = write_rows(&parts.root, view, &plan, &replayed.rows).await?;
-    let draft = GenerationDraft {
+    let draft = GenerationRecord {
         view: view.to_owned(),
+        generation: Generation(0),
         road: Road::Replay,
         definition: plan.definition.clone(),
         fingerprint: plan.fingerprint.clone(),
@@ -61,9 +63,12 @@ pub async fn replay(parts: &Parts, view: &str, promote: bool) -> anyhow::Result<
         rows: written.rows,
         failed: replayed.failed,
         outcomes: replayed.outcomes,
-        replaces: None,
+        promote,
     };
-    Ok(publish(&parts.root, parts.catalog.as_ref(), draft, promote).await?.record().clone())
+    Ok(publish(&parts.root, parts.catalog.as_ref(), draft, Publication { promote, replaces: None })
+        .await?
+        .record()
+        .clone())
 }
 
 /// The archive for replay; none yet is an empty one.

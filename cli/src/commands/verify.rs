@@ -6,8 +6,9 @@ mod oracle;
 use anabranch_batch::session::session;
 use anabranch_batch::{Archive, ArchiveSnapshot, Limits, load_view, recompute, rows_digest};
 use anabranch_model::catalog::GenerationRecord;
+use anabranch_model::cut::Cut;
 use anabranch_model::key;
-use anabranch_model::position::{Cut, Partition};
+use anabranch_model::position::Partition;
 use anabranch_model::realtime::{Select, Slot, StateRow};
 use anabranch_view::ViewPlan;
 use anabranch_view::merge::Merge;
@@ -101,7 +102,7 @@ async fn verify(parts: &Parts, view: &str, plan: &Arc<ViewPlan>) -> anyhow::Resu
         Some(rows) => roads.push(("incremental batch", rows)),
         None => not_compared.push("incremental batch: no earlier generation of this definition to continue".to_owned()),
     }
-    roads.push(("replay", replayed(parts, plan, &snapshot).await?));
+    roads.push(("replay", replayed(parts, view, plan, &snapshot).await?));
     match live(parts, view, plan, snapshot.cut()).await? {
         Ok(rows) => roads.push(("batch view + real-time view", rows)),
         Err(why) => not_compared.push(format!("batch view + real-time view: {why}")),
@@ -147,10 +148,8 @@ async fn incremental(
     snapshot: &ArchiveSnapshot,
 ) -> anyhow::Result<Option<Vec<StateRow>>> {
     let generations = parts.catalog.load().await?.view(view).generations;
-    let continuable = |record: &&GenerationRecord| {
-        let same = record.fingerprint == plan.fingerprint && record.is_of_archive(snapshot.identity());
-        same && record.batch_view.is_some() && snapshot.cut().covers(&record.cut)
-    };
+    let onto = recompute::continuation(plan, snapshot);
+    let continuable = |record: &&GenerationRecord| onto.of(record).is_ok();
     let smallest = |record: &&GenerationRecord| record.cut.0.values().map(|point| point.next.0).sum::<u64>();
     let Some(record) = generations.values().filter(continuable).min_by_key(smallest) else { return Ok(None) };
     let Some(batch_view) = &record.batch_view else { return Ok(None) };
@@ -163,10 +162,15 @@ async fn incremental(
     Ok(Some(merge.states()))
 }
 
-async fn replayed(parts: &Parts, plan: &Arc<ViewPlan>, snapshot: &ArchiveSnapshot) -> anyhow::Result<Vec<StateRow>> {
+async fn replayed(
+    parts: &Parts,
+    view: &str,
+    plan: &Arc<ViewPlan>,
+    snapshot: &ArchiveSnapshot,
+) -> anyhow::Result<Vec<StateRow>> {
     let history = ArchivedHistory::of(Some(snapshot.clone()));
     let end = snapshot.cut().offsets();
-    Ok(anabranch_speed::replay(plan.clone(), &history, parts.log.as_ref(), &end).await?.rows)
+    Ok(anabranch_speed::replay(view, plan.clone(), &history, parts.log.as_ref(), &end).await?.rows)
 }
 
 /// What serving would merge now, if the real-time view stands exactly at the cut.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use anabranch_batch::write_rows;
 use anabranch_model::catalog::{CatalogStore, GenerationRecord, Record, Road};
+use anabranch_model::cut::{Cut, CutPoint};
 use anabranch_model::event::{Decoder, JudgedEvents};
 use anabranch_model::log::{Chunk, Log};
-use anabranch_model::position::{Cut, CutPoint, Generation, Partition};
+use anabranch_model::position::{Generation, Partition};
 use anabranch_model::project::Mode;
 use anabranch_model::project::{Column, Source, ViewConfig};
 use anabranch_model::realtime::{Progress, RealtimeStore, Slot};

@@ -41,7 +41,6 @@ async fn a_view_tells_all_about_itself() {
     assert_eq!(views["views"][1], json!({ "view": "unborn", "configured_mode": "lambda", "generation": null }));
 
     let view = world.ok("/v1/views/spend").await;
-    println!("{}", serde_json::to_string_pretty(&view).unwrap());
     assert_eq!((&view["sql"], &view["equality"], &view["serving"]), (&json!(SPEND), &json!("exact"), &json!(3)));
     assert_eq!(view["columns"][0], json!({ "name": "user_id", "type": "VARCHAR", "role": "key" }));
     assert_eq!(view["columns"][1]["role"], "window_start");

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anabranch_model::catalog::{CatalogStore, Record};
-use anabranch_model::position::{CutPoint, Generation, Pane, Partition};
+use anabranch_model::cut::CutPoint;
+use anabranch_model::position::{Generation, Pane, Partition};
 use anabranch_model::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
 use async_trait::async_trait;
 use axum::body::Body;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anabranch_model::position::{CutPoint, Pane};
+use anabranch_model::cut::CutPoint;
+use anabranch_model::position::Pane;
 use anabranch_model::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
 use anabranch_stores::EmbeddedStore;
 use async_trait::async_trait;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use anabranch_algebra::row;
 use anabranch_model::catalog::{CatalogStore, GenerationRecord, Record, Road};
+use anabranch_model::cut::{Cut, CutPoint};
 use anabranch_model::event::{Decoder, JudgedEvents};
 use anabranch_model::key;
 use anabranch_model::log::{Chunk, Log, NewEvent};
-use anabranch_model::position::{Cut, CutPoint, Generation, Offset, Partition};
+use anabranch_model::position::{Generation, Offset, Partition};
 use anabranch_model::project::Mode;
 use anabranch_model::project::{Column, Source, ViewConfig};
 use anabranch_model::realtime::{Progress, RealtimeStore, Slot};

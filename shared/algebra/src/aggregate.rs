@@ -1,5 +1,6 @@
 //! What an aggregate is: its name and types in SQL, bound to argument types, and the partial states of many groups.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -114,6 +115,24 @@ pub trait States: Debug + Send + Sync {
 
     /// Merges one encoded state into `group`; if it fails, perhaps a part of it.
     fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError>;
+
+    /// Merges the state of group `from` of `other` into group `into`, as [`States::merge_one`] does with its encoding; both are states
+    /// of one bound aggregate.
+    fn merge_state(&mut self, other: &dyn States, from: usize, into: usize) -> Result<(), StateError> {
+        let mut encoded = Vec::new();
+        other.encode(from, &mut encoded);
+        self.merge_one(&encoded, into)
+    }
+
+    /// [`States::merge_state`] within one column.
+    fn merge_within(&mut self, from: usize, into: usize) -> Result<(), StateError> {
+        let mut encoded = Vec::new();
+        self.encode(from, &mut encoded);
+        self.merge_one(&encoded, into)
+    }
+
+    /// The type behind it, so that [`States::merge_state`] finds its like.
+    fn as_any(&self) -> &dyn Any;
 
     /// Appends the canonical encoding of the group's state, version byte first.
     fn encode(&self, group: usize, out: &mut Vec<u8>);

@@ -1,5 +1,6 @@
 //! What an aggregate has to write, and the column of states that is built from it.
 
+use std::any::Any;
 use std::fmt::Debug;
 
 use arrow::array::{ArrayRef, BooleanArray};
@@ -117,6 +118,24 @@ impl<K: Kernel> States for KernelStates<K> {
         self.kernel.merge_encoded(&mut self.column, group, &mut bytes)?;
         self.account(1);
         bytes.end()
+    }
+
+    fn merge_state(&mut self, other: &dyn States, from: usize, into: usize) -> Result<(), StateError> {
+        let other: &Self = other.as_any().downcast_ref().ok_or(StateError::Invalid("it is of another aggregate"))?;
+        self.kernel.merge(&mut self.column, into, &other.column.state(from));
+        self.account(1);
+        Ok(())
+    }
+
+    fn merge_within(&mut self, from: usize, into: usize) -> Result<(), StateError> {
+        let state = self.column.state(from).into_owned();
+        self.kernel.merge(&mut self.column, into, &state);
+        self.account(1);
+        Ok(())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn encode(&self, group: usize, out: &mut Vec<u8>) {

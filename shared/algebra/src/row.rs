@@ -22,6 +22,16 @@ pub fn merge(columns: &mut [Box<dyn States>], row: &[u8], group: usize) -> Resul
     bytes.end()
 }
 
+/// Merges the states of group `from` into group `into` of other columns of the same aggregates.
+pub fn copy(from: &[Box<dyn States>], group: usize, to: &mut [Box<dyn States>], into: usize) -> Result<(), StateError> {
+    to.iter_mut().zip(from).try_for_each(|(to, from)| to.merge_state(from.as_ref(), group, into))
+}
+
+/// [`copy`] within the same columns.
+pub fn carry(columns: &mut [Box<dyn States>], group: usize, into: usize) -> Result<(), StateError> {
+    columns.iter_mut().try_for_each(|column| column.merge_within(group, into))
+}
+
 /// Takes a row apart into the encodings of its aggregates.
 pub fn split(row: &[u8], aggregates: usize) -> Result<Vec<&[u8]>, StateError> {
     let mut bytes = Reader::new(row);

@@ -59,6 +59,24 @@ proptest! {
         }
     }
 
+    /// In memory and by way of bytes is one merge.
+    #[test]
+    fn states_merge_as_their_encodings_do(a in raw(), b in raw()) {
+        for case in cases() {
+            let (a, b) = (case.args(&a, 0), case.args(&b, 1));
+            let mut expected = case.states(1);
+            expected.merge_one(&lift(&case, &a), 0).unwrap();
+            expected.merge_one(&lift(&case, &b), 0).unwrap();
+            let mut other = case.states(2);
+            other.lift(&b, &vec![1; b[0].len()], None);
+            let mut states = case.states(2);
+            states.lift(&a, &vec![1; a[0].len()], None);
+            states.merge_state(other.as_ref(), 1, 1).unwrap();
+            states.merge_within(1, 0).unwrap();
+            prop_assert_eq!(encoded(states.as_ref()), encoded(expected.as_ref()), "{}", case.name());
+        }
+    }
+
     #[test]
     fn any_bytes_decode_to_a_state_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..80), version in 0u8..3) {
         for case in cases() {

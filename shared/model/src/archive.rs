@@ -10,7 +10,8 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::position::{Cut, Partition};
+use crate::cut::Cut;
+use crate::position::Partition;
 use crate::project::Source;
 
 /// Partition number, INT.

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::cut::Cut;
 use crate::event::Outcomes;
 use crate::log::LastRead;
-use crate::position::{Cut, Generation, Partition};
+use crate::position::{Generation, Partition};
 use crate::project::{Definition, Mode};
 
 /// Which road computed a generation's batch view.
@@ -41,6 +42,7 @@ impl Road {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GenerationRecord {
     pub view: String,
+    /// From 1 on; 0 until it is published.
     pub generation: Generation,
     pub road: Road,
     /// The view as it was when this generation was built; it is folded and read by this definition.
@@ -72,6 +74,26 @@ pub struct GenerationRecord {
 }
 
 impl GenerationRecord {
+    /// A generation without a batch view: its real-time view begins with the log.
+    pub fn genesis(view: &str, definition: Definition, fingerprint: &str) -> Self {
+        Self {
+            view: view.to_owned(),
+            generation: Generation(0),
+            road: Road::Genesis,
+            definition,
+            fingerprint: fingerprint.to_owned(),
+            cut: Cut::default(),
+            archive_version: None,
+            archive: None,
+            last_read: BTreeMap::new(),
+            batch_view: None,
+            rows: 0,
+            failed: 0,
+            outcomes: Outcomes::default(),
+            promote: true,
+        }
+    }
+
     /// Whether it was computed from this archive, as far as the record says: one that was removed and written
     /// again may hold the events of another topic.
     pub fn is_of_archive(&self, archive: &str) -> bool {

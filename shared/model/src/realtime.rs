@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
+use crate::cut::CutPoint;
 use crate::event::Outcomes;
 use crate::log::LastRead;
-use crate::position::{CutPoint, Epoch, Generation, Offset, Pane, Partition};
+use crate::position::{Epoch, Generation, Offset, Pane, Partition};
 
 /// Why the real-time store could not do what was asked.
 #[derive(Debug, thiserror::Error)]

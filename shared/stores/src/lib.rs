@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Log`](anabranch_model::log::Log) | [`EmbeddedLog`] | [`KafkaLog`] |
 //! | [`RealtimeStore`](anabranch_model::realtime::RealtimeStore) | [`EmbeddedStore`] | [`RedisStore`] |
-//! | [`CatalogStore`](anabranch_model::catalog::CatalogStore) | [`ObjectCatalog`] on a folder | [`ObjectCatalog`] on S3 |
+//! | [`CatalogStore`](anabranch_model::catalog::CatalogStore) | [`ObjectCatalog`] on a folder | the same on a shared one |
 //! | [`SpeedReports`](anabranch_model::stall::SpeedReports) | [`ObjectReports`] on a folder | |
 //! | [`ReferenceStore`](anabranch_model::reference::ReferenceStore) | [`ReferenceFiles`] | |
 //!

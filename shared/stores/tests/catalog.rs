@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anabranch_model::catalog::{Catalog, CatalogError, CatalogStore, GenerationRecord, Record, Road, append_with};
-use anabranch_model::position::{Cut, CutPoint, EventTime, Generation, Offset, Partition};
+use anabranch_model::cut::{Cut, CutPoint};
+use anabranch_model::position::{EventTime, Generation, Offset, Partition};
 use anabranch_model::project::{Definition, Source};
 use anabranch_stores::ObjectCatalog;
 use object_store::local::LocalFileSystem;

@@ -131,7 +131,12 @@ pub fn stored_checksums(batch: &RecordBatch) -> Result<ArrayRef, BatchViewError>
 
 /// Computed rows with their checksums, as they are stored.
 pub fn with_checksums(plan: &ViewPlan, batch: &RecordBatch) -> Result<RecordBatch, BatchViewError> {
-    let checksums: ArrayRef = Arc::new(Rows::of(plan, batch)?.checksums());
+    with_checksums_of(&Rows::of(plan, batch)?, batch)
+}
+
+/// The same for rows that were taken from the batch already.
+pub fn with_checksums_of(rows: &Rows, batch: &RecordBatch) -> Result<RecordBatch, BatchViewError> {
+    let checksums: ArrayRef = Arc::new(rows.checksums());
     let columns = batch.columns().iter().cloned().chain([checksums]).collect();
     Ok(RecordBatch::try_new(and_checksum(&batch.schema()), columns)?)
 }

@@ -41,6 +41,9 @@ pub struct FinishedRows {
     pub rows: RecordBatch,
     /// For each row its place in the order that was asked for.
     pub places: Vec<u32>,
+    /// Places of the rows that HAVING removes: [`ViewPlan::finish`] leaves them out, [`ViewPlan::finish_all`] has them among the
+    /// others.
+    pub dropped: Vec<u32>,
     /// Ascending by row.
     pub overflows: Vec<Overflow>,
     /// Why HAVING could not be decided, for each row that is left out because of that.
@@ -48,6 +51,16 @@ pub struct FinishedRows {
 }
 
 impl FinishedRows {
+    fn none(plan: &ViewPlan) -> Self {
+        Self {
+            rows: RecordBatch::new_empty(plan.output_schema()),
+            places: Vec::new(),
+            dropped: Vec::new(),
+            overflows: Vec::new(),
+            undecided: Vec::new(),
+        }
+    }
+
     /// The rows where `mask` is true, with what is said of them.
     pub fn filtered(self, mask: &BooleanArray) -> Result<Self, ArrowError> {
         let kept: Vec<usize> =
@@ -56,6 +69,7 @@ impl FinishedRows {
         Ok(Self {
             rows: filter_record_batch(&self.rows, mask)?,
             places: kept.iter().map(|row| self.places[*row]).collect(),
+            dropped: self.dropped,
             overflows: self.overflows.into_iter().filter_map(row).collect(),
             undecided: self.undecided,
         })
@@ -84,6 +98,34 @@ impl ViewPlan {
         states: &[Box<dyn States>],
         order: &UInt32Array,
     ) -> Result<FinishedRows, FinishViewError> {
+        let (finished, beyond) = self.finished(windows, keys, states, order)?;
+        self.select(finished, beyond)
+    }
+
+    /// The same with the rows that HAVING removes, which are named beside them: a part of a row is finished whatever HAVING
+    /// says of the part.
+    pub fn finish_all(
+        &self,
+        windows: &[Bounds],
+        keys: &[&[u8]],
+        states: &[Box<dyn States>],
+        order: &UInt32Array,
+    ) -> Result<FinishedRows, FinishViewError> {
+        let (finished, beyond) = self.finished(windows, keys, states, order)?;
+        let (kept, undecided) = self.having(&finished, &beyond)?;
+        let dropped = kept.as_ref().map(dropped).unwrap_or_default();
+        let places = (0..finished.num_rows() as u32).collect();
+        self.select_list(&finished, &beyond, FinishedRows { places, dropped, undecided, ..FinishedRows::none(self) })
+    }
+
+    /// Keys, windows and the aggregates' values.
+    fn finished(
+        &self,
+        windows: &[Bounds],
+        keys: &[&[u8]],
+        states: &[Box<dyn States>],
+        order: &UInt32Array,
+    ) -> Result<(RecordBatch, Beyond), FinishViewError> {
         let mut columns = self.group_columns(windows, keys)?;
         let mut beyond = Beyond::new();
         for (aggregate, states) in self.aggregates.iter().zip(states) {
@@ -94,7 +136,7 @@ impl ViewPlan {
             columns.push(finished.values);
         }
         let finished = RecordBatch::try_new(self.on_finished.schema.clone(), columns)?;
-        self.select(take_record_batch(&finished, order)?, in_order(beyond, order))
+        Ok((take_record_batch(&finished, order)?, in_order(beyond, order)))
     }
 
     /// Keys and bounds in the order of GROUP BY.
@@ -123,17 +165,24 @@ impl ViewPlan {
             Some(_) => in_order(beyond, &UInt32Array::from(places.clone())),
             None => beyond,
         };
+        let dropped = kept.as_ref().map(dropped).unwrap_or_default();
         let finished = kept.map(|kept| filter_record_batch(&finished, &kept)).transpose()?.unwrap_or(finished);
+        self.select_list(&finished, &beyond, FinishedRows { places, dropped, undecided, ..FinishedRows::none(self) })
+    }
+
+    /// The columns of the SELECT list for these rows.
+    fn select_list(
+        &self,
+        finished: &RecordBatch,
+        beyond: &Beyond,
+        rows: FinishedRows,
+    ) -> Result<FinishedRows, FinishViewError> {
         let (mut columns, mut flaws) = (Vec::new(), Flaws::default());
         for (index, expr) in self.on_finished.output.iter().enumerate() {
-            columns.push(flaws.output(index, expr, &finished, &beyond)?);
+            columns.push(flaws.output(index, expr, finished, beyond)?);
         }
-        Ok(FinishedRows {
-            rows: RecordBatch::try_new(self.output_schema(), columns)?,
-            places,
-            overflows: flaws.overflows(),
-            undecided,
-        })
+        let values = RecordBatch::try_new(self.output_schema(), columns)?;
+        Ok(FinishedRows { rows: values, overflows: flaws.overflows(), ..rows })
     }
 
     /// Which rows HAVING keeps; `None` is all of them.
@@ -163,6 +212,11 @@ impl ViewPlan {
             mask.values().iter().enumerate().map(|(row, kept)| Some(kept && !undecided.contains_key(&row))).collect();
         Ok((Some(kept), undecided.into_values().collect()))
     }
+}
+
+/// The rows that HAVING does not keep.
+fn dropped(kept: &BooleanArray) -> Vec<u32> {
+    (0..).zip(kept).filter(|(_, kept)| *kept != Some(true)).map(|(place, _)| place).collect()
 }
 
 /// By the rows that `order` takes of the groups.

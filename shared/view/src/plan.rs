@@ -159,8 +159,8 @@ impl ViewPlan {
         self.keys.iter().map(|key| key.data_type.clone()).collect()
     }
 
-    /// Columns of a batch view: the keys by name, `window_start` where there is a window, then
-    /// `state_0`, `state_1`, ... with the encoded states.
+    /// Columns of a batch view: the keys by name, [`PANE_COLUMN`] where there is a window, then
+    /// [`state_column`] 0, 1, ... with the encoded states.
     pub fn batch_view_schema(&self) -> SchemaRef {
         let mut fields: Vec<Field> =
             self.keys.iter().map(|key| Field::new(&key.name, key.data_type.clone(), true)).collect();

@@ -104,12 +104,10 @@ impl<'a> Assembly<'a> {
 
     /// Merges every pane into the windows that hold it.
     fn panes(mut self, groups: &'a Groups, window: &Window) -> Result<Windows<'a>, StateError> {
-        let mut states = Vec::new();
         for group in 0..groups.len() {
-            states.clear();
-            row::encode(groups.states(), group, &mut states);
             for bounds in window.windows(groups.pane(group).0) {
-                self.add(groups.key(group), bounds, &states)?;
+                let window = self.window(groups.key(group), bounds);
+                row::copy(groups.states(), group, &mut self.states, window)?;
             }
         }
         Ok(self.windows())
@@ -132,15 +130,15 @@ impl<'a> Assembly<'a> {
         let (mut up_to, mut from) = (plan.new_states(), plan.new_states());
         up_to.iter_mut().chain(&mut from).for_each(|column| column.grow(order.len()));
         for (i, group) in order.iter().enumerate() {
-            copy(groups.states(), *group, &mut up_to, i)?;
+            row::copy(groups.states(), *group, &mut up_to, i)?;
             if i > 0 && slice(i - 1) == slice(i) {
-                carry(&mut up_to, i - 1, i)?;
+                row::carry(&mut up_to, i - 1, i)?;
             }
         }
         for i in (0..order.len()).rev() {
-            copy(groups.states(), order[i], &mut from, i)?;
+            row::copy(groups.states(), order[i], &mut from, i)?;
             if i + 1 < order.len() && slice(i + 1) == slice(i) {
-                carry(&mut from, i + 1, i)?;
+                row::carry(&mut from, i + 1, i)?;
             }
         }
         let mut begin = 0;
@@ -161,10 +159,10 @@ impl<'a> Assembly<'a> {
                     let is_within = slice(first) == slice(beyond - 1);
                     let begins_slice = first == begin || slice(first - 1) != slice(first);
                     if !(is_within && begins_slice) {
-                        copy(&from, first, &mut self.states, added)?;
+                        row::copy(&from, first, &mut self.states, added)?;
                     }
                     if !is_within || begins_slice {
-                        copy(&up_to, beyond - 1, &mut self.states, added)?;
+                        row::copy(&up_to, beyond - 1, &mut self.states, added)?;
                     }
                 }
             }
@@ -204,15 +202,17 @@ impl<'a> Assembly<'a> {
     }
 
     fn add(&mut self, key: &'a [u8], bounds: Bounds, states: &[u8]) -> Result<(), StateError> {
-        let window = match self.index.get(&(key, bounds)) {
-            Some(window) => *window,
-            None => {
-                let window = self.new_window(key, bounds);
-                self.index.insert((key, bounds), window);
-                window
-            }
-        };
+        let window = self.window(key, bounds);
         row::merge(&mut self.states, states, window)
+    }
+
+    fn window(&mut self, key: &'a [u8], bounds: Bounds) -> usize {
+        if let Some(window) = self.index.get(&(key, bounds)) {
+            return *window;
+        }
+        let window = self.new_window(key, bounds);
+        self.index.insert((key, bounds), window);
+        window
     }
 
     fn new_window(&mut self, key: &'a [u8], bounds: Bounds) -> usize {
@@ -225,20 +225,6 @@ impl<'a> Assembly<'a> {
     fn windows(self) -> Windows<'a> {
         Windows { bounds: self.bounds, keys: self.keys, states: StatesOf::Merged(self.states) }
     }
-}
-
-/// Merges the states of one group into those of another.
-fn copy(from: &[Box<dyn States>], group: usize, to: &mut [Box<dyn States>], into: usize) -> Result<(), StateError> {
-    let mut states = Vec::new();
-    row::encode(from, group, &mut states);
-    row::merge(to, &states, into)
-}
-
-/// [`copy`] within the same columns.
-fn carry(states: &mut [Box<dyn States>], group: usize, into: usize) -> Result<(), StateError> {
-    let mut row = Vec::new();
-    row::encode(states, group, &mut row);
-    row::merge(states, &row, into)
 }
 
 #[cfg(test)]

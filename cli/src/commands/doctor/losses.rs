@@ -1,8 +1,8 @@
 //! Events that do not count: late, far in the future, or rejected.
 
 use anabranch_batch::Archive;
+use anabranch_model::cut::Cut;
 use anabranch_model::event::Outcomes;
-use anabranch_model::position::Cut;
 use anabranch_model::project::Source;
 use serde_json::Value;
 

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anabranch_model::cut::CutPoint;
 use anabranch_model::event::{Decoder, JudgedEvents};
-use anabranch_model::position::{CutPoint, Partition};
+use anabranch_model::position::Partition;
 use anabranch_model::project::{Project, Source};
 use anabranch_view::ViewPlan;
 use arrow::array::{Array, AsArray, RecordBatch};

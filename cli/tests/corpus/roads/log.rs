@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anabranch_model::archive::{EventStream, History, HistoryError, schema};
+use anabranch_model::cut::Cut;
 use anabranch_model::event::JudgedEvents;
 use anabranch_model::log::{Bounds, Chunk, Log, LogError, LogReader, NewEvent};
-use anabranch_model::position::{Cut, Offset, Partition};
+use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::Source;
 use arrow::array::{
     ArrayRef, BinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,

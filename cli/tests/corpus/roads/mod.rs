@@ -10,8 +10,9 @@ use std::sync::Arc;
 use anabranch_batch::Limits;
 use anabranch_batch::recompute::{lift_plan, merge_plan};
 use anabranch_batch::session::session;
+use anabranch_model::cut::{Cut, CutPoint};
 use anabranch_model::event::JudgedEvents;
-use anabranch_model::position::{Cut, CutPoint, Offset, Pane, Partition};
+use anabranch_model::position::{Offset, Pane, Partition};
 use anabranch_model::realtime::StateRow;
 use anabranch_view::fold::Fold;
 use anabranch_view::merge::Merge;
@@ -183,7 +184,7 @@ impl Roads<'_> {
         let cut = Cut((0..).map(Partition).zip(points.iter().copied()).collect());
         let history = StoryArchive { source: self.story.source.clone(), events: archived, cut };
         let end = (0..).map(Partition).zip(whole.into_iter().map(Offset)).collect();
-        Ok(anabranch_speed::replay(self.plan.clone(), &history, &log, &end).await?.rows)
+        Ok(anabranch_speed::replay("v", self.plan.clone(), &history, &log, &end).await?.rows)
     }
 }
 

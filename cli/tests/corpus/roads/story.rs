@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_model::archive::input_schema;
+use anabranch_model::cut::CutPoint;
 use anabranch_model::event::{Decoder, JudgedEvents};
 use anabranch_model::log::Chunk;
-use anabranch_model::position::{CutPoint, Offset, Partition};
+use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::{Project, ProjectError, Reference, Source};
 use anabranch_model::reference::ReferenceTable;
 use anabranch_stores::reference::csv_table;

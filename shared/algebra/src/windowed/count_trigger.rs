@@ -8,6 +8,7 @@
 //! has seen may lie between them. The last N - 1 of a union are among the last N - 1 of its parts, so
 //! these are a commutative monoid like every other state, across chunks, partitions and the cut.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
 use arrow::array::{ArrayRef, AsArray, BinaryArray, BooleanArray};
@@ -232,6 +233,10 @@ impl States for TriggerStates {
             self.add(group, partition, arrivals)?;
         }
         Ok(())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn encode(&self, group: usize, out: &mut Vec<u8>) {

@@ -7,6 +7,7 @@
 //! lists of fragments are a commutative monoid like every other state, across partitions and across
 //! the cut.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BinaryArray, BooleanArray};
@@ -169,6 +170,10 @@ impl States for SessionStates {
     fn merge_one(&mut self, encoded: &[u8], group: usize) -> Result<(), StateError> {
         let fragments = self.sessions.decode(encoded)?;
         self.add(group, fragments)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn encode(&self, group: usize, out: &mut Vec<u8>) {

@@ -1,6 +1,6 @@
 use std::iter::repeat;
 
-use super::time::Moment;
+use super::moment::Moment;
 use crate::project::MICROSECOND_DIGITS;
 
 /// Parses a number of units since 1970-01-01T00:00:00Z, where a second has 10 to the power

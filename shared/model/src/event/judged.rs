@@ -9,8 +9,9 @@ use super::decode::Decoder;
 use super::outcomes::Outcomes;
 use super::verdict::{Judge, Verdict};
 use crate::archive::{OFFSET, PARTITION};
+use crate::cut::CutPoint;
 use crate::log::{Chunk, LastRead};
-use crate::position::{CutPoint, Partition};
+use crate::position::Partition;
 use crate::project::Source;
 
 /// A chunk of the log, decoded and judged: row `i` is event `i` of the chunk.

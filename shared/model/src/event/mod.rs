@@ -12,6 +12,7 @@ mod decoded;
 mod epoch;
 mod json;
 mod judged;
+mod moment;
 mod number;
 mod outcomes;
 #[cfg(test)]

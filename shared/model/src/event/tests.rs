@@ -6,8 +6,9 @@ use arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
 use proptest::prelude::*;
 
 use super::*;
+use crate::cut::CutPoint;
 use crate::log::Chunk;
-use crate::position::{CutPoint, Offset, Partition};
+use crate::position::{Offset, Partition};
 use crate::project::{Column, ColumnType, INGESTION_TIME, Source};
 
 /// One column of every format, the event time last.

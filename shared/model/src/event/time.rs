@@ -4,6 +4,7 @@ use arrow::datatypes::Date32Type;
 use chrono::{TimeZone, Utc};
 
 use super::epoch::parse_epoch;
+use super::moment::Moment;
 use crate::project::{MICROSECOND_DIGITS, TimestampFormat};
 
 /// 0001-01-01T00:00:00Z in microseconds since 1970, the earliest time an event may hold.
@@ -14,31 +15,6 @@ const DAY_US: i64 = 86_400_000_000;
 
 /// Digits of a second that arrow's parser reads; it cuts off the others without a word.
 const PARSED_DIGITS: usize = 9;
-
-/// A time as it is written, which may be finer than microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
-    /// Microseconds since 1970, rounded down; an end of the type's range where they do not fit.
-    pub us: i64,
-    /// Whether something other than zeros was cut off.
-    pub finer: bool,
-}
-
-impl Moment {
-    /// In whole microseconds.
-    fn exact(self, text: &str) -> Result<i64, String> {
-        if self.finer {
-            return Err(format!("'{text}' is more precise than the microseconds of a TIMESTAMP"));
-        }
-        Ok(self.us)
-    }
-
-    /// With `digits` digits of the second, rounded down.
-    fn rounded_down(self, digits: u8) -> i64 {
-        let unit_us = 10i64.pow(u32::from(MICROSECOND_DIGITS - digits));
-        self.us.saturating_sub(self.us.rem_euclid(unit_us))
-    }
-}
 
 /// Parses an ISO 8601 timestamp into microseconds since 1970; without an offset it is UTC.
 ///

@@ -1,3 +1,19 @@
+//! Lateness and the watermark.
+//!
+//! An event is late if its event time is below the *watermark* of its partition: the largest event time among the plausible
+//! events before it, minus the source's lateness. With a lateness of ten minutes:
+//!
+//! ```text
+//! offset        0      1      2      3      4      5
+//! event time  10:00  09:50  09:49  10:05  09:55  09:54
+//! largest       —    10:00  10:00  10:00  10:05  10:05     of the events before
+//! watermark     —    09:50  09:50  09:50  09:55  09:55     largest − lateness
+//! verdict     counts counts  late  counts counts  late
+//! ```
+//!
+//! Only the events before it in its own partition decide, and never a clock. So the verdict is a function of the log: every road
+//! and every replay finds the same one, however the partitions were interleaved. The watermark never goes back.
+
 use serde::{Deserialize, Serialize};
 
 use super::decoded::Decoded;

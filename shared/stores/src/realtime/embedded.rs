@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_model::catalog::Catalog;
-use anabranch_model::position::{CutPoint, Generation, Pane};
+use anabranch_model::cut::CutPoint;
+use anabranch_model::position::{Generation, Pane};
 use anabranch_model::realtime::{
     Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit, unpublished,
 };

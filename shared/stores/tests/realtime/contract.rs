@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anabranch_model::cut::CutPoint;
 use anabranch_model::event::Outcomes;
-use anabranch_model::position::{CutPoint, Epoch, EventTime, Generation, Offset, Pane, Partition};
+use anabranch_model::position::{Epoch, EventTime, Generation, Offset, Pane, Partition};
 use anabranch_model::realtime::{Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError};
 
 pub type Store = Arc<dyn RealtimeStore>;

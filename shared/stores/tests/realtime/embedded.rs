@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use anabranch_model::catalog::{Catalog, ViewGenerations};
-use anabranch_model::position::{CutPoint, Generation, Offset, Pane};
+use anabranch_model::cut::CutPoint;
+use anabranch_model::position::{Generation, Offset, Pane};
 use anabranch_model::realtime::{RealtimeStore, Select, StoreError};
 use anabranch_stores::EmbeddedStore;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};

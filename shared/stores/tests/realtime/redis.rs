@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 
 use anabranch_infra::Redis;
 use anabranch_model::catalog::{Catalog, ViewGenerations};
-use anabranch_model::position::{CutPoint, Generation, Offset, Pane};
+use anabranch_model::cut::CutPoint;
+use anabranch_model::position::{Generation, Offset, Pane};
 use anabranch_model::realtime::{Progress, RealtimeStore, Select, StoreError};
 use anabranch_stores::RedisStore;
 use redis::Commands;

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use anabranch_model::cut::CutPoint;
 use anabranch_model::event::{Decoder, JudgedEvents};
 use anabranch_model::log::Chunk;
-use anabranch_model::position::{CutPoint, Offset, Partition};
+use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::{Column, Source};
 use arrow::util::display::array_value_to_string;
 

@@ -9,6 +9,11 @@ use anabranch_algebra::States;
 
 /// Finishes groups `a`, `b`, ... whose sums are these, all in one go.
 fn finish(sql: &str, sums: &[i128]) -> FinishedRows {
+    finished(sql, sums, false)
+}
+
+/// The same; with those that HAVING removes, if asked for.
+fn finished(sql: &str, sums: &[i128], all: bool) -> FinishedRows {
     let plan = parse(sql).unwrap();
     let keys: ArrayRef = Arc::new(StringArray::from_iter_values((0..sums.len()).map(|group| format!("{group:03}"))));
     let keys = key::encode(&[keys], sums.len()).unwrap();
@@ -22,7 +27,9 @@ fn finish(sql: &str, sums: &[i128]) -> FinishedRows {
         states.iter_mut().for_each(|column| column.lift(std::slice::from_ref(&parts), &[group, group], None));
     }
     let order: Vec<u32> = (0..sums.len() as u32).rev().collect();
-    plan.finish(&vec![(0, 0); sums.len()], &keys, &states, &order.into()).unwrap()
+    let windows = vec![(0, 0); sums.len()];
+    let finish = if all { ViewPlan::finish_all } else { ViewPlan::finish };
+    finish(&plan, &windows, &keys, &states, &order.into()).unwrap()
 }
 
 fn is_beyond(sum: i128) -> bool {
@@ -75,4 +82,17 @@ fn an_expression_that_fails_on_one_row_takes_no_other_away() {
     let finished = finish(sql, &[3, 100, 5]);
     assert_eq!(numbers(&finished, 1), [Some(5), Some(3)]);
     assert_eq!(finished.places, [0, 2]);
+}
+
+#[test]
+fn what_having_removes_is_named_and_can_be_finished_all_the_same() {
+    let sql = "SELECT k, sum(n) AS s FROM orders GROUP BY k HAVING sum(n) > 4 AND factorial(sum(n)) > 0";
+    let sums = [3, 100, 5, 4, 6];
+    let (answer, all) = (finish(sql, &sums), finished(sql, &sums, true));
+    assert_eq!((numbers(&answer, 1), &answer.dropped[..]), (vec![Some(6), Some(5)], &[1, 3, 4][..]));
+    assert_eq!(
+        (numbers(&all, 1), &all.dropped[..]),
+        (vec![Some(6), Some(4), Some(5), Some(100), Some(3)], &[1, 3, 4][..])
+    );
+    assert_eq!((&all.places[..], all.undecided.len(), answer.undecided.len()), (&[0, 1, 2, 3, 4][..], 1, 1));
 }

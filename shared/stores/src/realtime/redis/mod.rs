@@ -18,7 +18,8 @@ mod snapshot;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anabranch_model::catalog::Catalog;
-use anabranch_model::position::{CutPoint, Generation, Pane};
+use anabranch_model::cut::CutPoint;
+use anabranch_model::position::{Generation, Pane};
 use anabranch_model::realtime::{
     Progress, RealtimeStore, Select, Slot, Snapshot, StateRow, StoreError, admit, unpublished,
 };

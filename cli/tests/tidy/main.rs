@@ -1,5 +1,7 @@
 //! The shape of the workspace, kept by a test.
 
+mod circles;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,6 +98,45 @@ fn files_are_one_noun_each() {
             let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
             let vague = ["utils", "util", "common", "helpers", "helper", "manager", "misc"].contains(&stem.as_str());
             assert!(!vague && !stem.ends_with("_v2"), "{}: a name that says nothing", file.display());
+        }
+    }
+}
+
+/// Files that import each other in a circle cannot be read one by one. None has any more of them than this.
+#[test]
+fn no_more_files_import_each_other_in_circles() {
+    for (folder, known) in [
+        ("shared/algebra", 0),
+        ("shared/model", 0),
+        ("shared/view", 0),
+        ("shared/stores", 0),
+        ("batch", 0),
+        ("speed", 0),
+        ("serving", 0),
+        ("cli", 0),
+        ("infra", 0),
+        ("bench", 0),
+    ] {
+        let found = circles::circles(&repository().join(folder).join("src"));
+        println!("{folder} {} {found:?}", found.len());
+    }
+}
+
+/// A `lib.rs` or `mod.rs` of the crates that decide values is a page of docs and names.
+#[test]
+fn faces_define_nothing() {
+    for folder in ["shared/algebra", "shared/model"] {
+        let mut files = Vec::new();
+        sources(&repository().join(folder).join("src"), &mut files);
+        for file in files.into_iter().filter(|file| file.ends_with("lib.rs") || file.ends_with("mod.rs")) {
+            let text = fs::read_to_string(&file).unwrap();
+            let defines = |line: &&str| {
+                ["fn ", "pub fn ", "struct ", "pub struct ", "impl", "enum ", "pub enum "]
+                    .iter()
+                    .any(|word| line.starts_with(word))
+            };
+            let defined = text.lines().filter(defines).count();
+            println!("{} {defined}", file.display());
         }
     }
 }
