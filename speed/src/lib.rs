@@ -14,11 +14,13 @@ mod error;
 mod generations;
 mod job;
 mod lane;
+mod parts;
 mod replay;
 mod report;
 mod slot;
 mod source;
 
 pub use error::SpeedError;
-pub use job::{SpeedOptions, SpeedParts, run};
+pub use job::run;
+pub use parts::{SpeedOptions, SpeedParts};
 pub use replay::{Replayed, replay};

@@ -19,8 +19,8 @@ use tracing::{error, info, warn};
 use crate::SpeedError;
 use crate::commit::{commit, confirm};
 use crate::generations::{Folded, folded, genesis, retire_obsolete};
-use crate::job::{SpeedOptions, SpeedParts};
 use crate::lane::{Lanes, truncate};
+use crate::parts::{SpeedOptions, SpeedParts};
 use crate::report::Reporter;
 use crate::slot::SlotFold;
 

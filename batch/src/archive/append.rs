@@ -21,7 +21,8 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde_json::json;
 
-use super::{Archive, position};
+use super::position;
+use super::table::Archive;
 use crate::delta::{self, at};
 use crate::{Error, Result};
 
@@ -39,6 +40,13 @@ pub struct Append<'a> {
     /// The last event of each partition that it adds to.
     last_read: BTreeMap<Partition, LastRead>,
     outcomes: Outcomes,
+}
+
+impl Archive {
+    /// Starts a commit.
+    pub fn append(&mut self) -> Append<'_> {
+        Append::new(self)
+    }
 }
 
 impl<'a> Append<'a> {

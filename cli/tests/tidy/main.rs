@@ -102,41 +102,42 @@ fn files_are_one_noun_each() {
     }
 }
 
-/// Files that import each other in a circle cannot be read one by one. None has any more of them than this.
+/// Files that import each other in a circle can only be read together. What has some today may only come to have fewer.
 #[test]
-fn no_more_files_import_each_other_in_circles() {
-    for (folder, known) in [
-        ("shared/algebra", 0),
-        ("shared/model", 0),
-        ("shared/view", 0),
-        ("shared/stores", 0),
-        ("batch", 0),
-        ("speed", 0),
-        ("serving", 0),
-        ("cli", 0),
-        ("infra", 0),
-        ("bench", 0),
+fn files_do_not_import_each_other_in_circles() {
+    let known = [("shared/stores", 6), ("batch", 5), ("serving", 15), ("cli", 6)];
+    for folder in [
+        "shared/algebra",
+        "shared/model",
+        "shared/view",
+        "shared/stores",
+        "batch",
+        "speed",
+        "serving",
+        "cli",
+        "infra",
+        "bench",
     ] {
         let found = circles::circles(&repository().join(folder).join("src"));
-        println!("{folder} {} {found:?}", found.len());
+        let allowed = known.iter().find(|(known, _)| *known == folder).map_or(0, |(_, files)| *files);
+        assert!(found.len() <= allowed, "{folder}: {found:?} import each other in circles");
+        assert!(found.len() == allowed, "{folder}: only {} files do now, say so here: {found:?}", found.len());
     }
 }
 
 /// A `lib.rs` or `mod.rs` of the crates that decide values is a page of docs and names.
 #[test]
 fn faces_define_nothing() {
-    for folder in ["shared/algebra", "shared/model"] {
+    const DEFINITIONS: [&str; 7] = ["fn ", "struct ", "enum ", "impl", "trait ", "const ", "type "];
+    for folder in ["shared/algebra", "shared/model", "shared/view"] {
         let mut files = Vec::new();
         sources(&repository().join(folder).join("src"), &mut files);
         for file in files.into_iter().filter(|file| file.ends_with("lib.rs") || file.ends_with("mod.rs")) {
             let text = fs::read_to_string(&file).unwrap();
-            let defines = |line: &&str| {
-                ["fn ", "pub fn ", "struct ", "pub struct ", "impl", "enum ", "pub enum "]
-                    .iter()
-                    .any(|word| line.starts_with(word))
-            };
-            let defined = text.lines().filter(defines).count();
-            println!("{} {defined}", file.display());
+            let bare = |line: &str| line.trim_start_matches("pub(crate) ").trim_start_matches("pub ").to_owned();
+            let defined = text.lines().map(bare).find(|line| DEFINITIONS.iter().any(|word| line.starts_with(word)));
+            assert_eq!(defined, None, "{}: a face defines nothing; give it a file", file.display());
+            assert!(text.lines().count() <= 80, "{}: a face is one page", file.display());
         }
     }
 }

@@ -13,7 +13,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use sha2::{Digest, Sha256};
 
-use super::ReferenceError;
+use super::error::ReferenceError;
 use crate::key::{self, Keys};
 use crate::project::{Column, Reference, ReferencePin};
 

@@ -18,8 +18,7 @@ use datafusion::logical_expr::{
     Volatility, cast, lit,
 };
 
-use super::OnFailure;
-use super::failure::Failures;
+use super::failure::{Failures, OnFailure};
 use super::nan::one_nan;
 use anabranch_algebra::sql_type::sql_type;
 

@@ -15,7 +15,8 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::{OnFailure, of_values};
+use super::failure::OnFailure;
+use super::values::of_values;
 use anabranch_model::event::parse_written_date;
 
 /// A cast of text to DATE as a call of [`DateOfText`]. In a query a `CAST` fails for a text that is no date.

@@ -6,6 +6,16 @@ use std::sync::Once;
 
 use datafusion::common::{DataFusionError, Result, exec_err};
 
+/// What becomes of a row for which an expression has no value, because a number leaves its type or a
+/// function fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnFailure {
+    /// NULL, and it is counted ([`Failures`]): a view never stands still for one event.
+    Null,
+    /// The query fails with the cause.
+    Error,
+}
+
 thread_local! {
     static FAILED: Cell<u64> = const { Cell::new(0) };
     static CONTAINED: Cell<bool> = const { Cell::new(false) };

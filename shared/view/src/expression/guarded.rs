@@ -18,9 +18,8 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::OnFailure;
 use super::date_trunc::DateTrunc;
-use super::failure::{Failures, TooLarge, contained};
+use super::failure::{Failures, OnFailure, TooLarge, contained};
 use super::nan::one_nan;
 use super::size::{Growth, MAX_BATCH_BYTES, MAX_VALUE_BYTES};
 use super::timestamp::ToTimestamp;

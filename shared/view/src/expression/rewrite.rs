@@ -15,10 +15,9 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
-use super::OnFailure;
 use super::compile::compile;
 use super::date;
-use super::failure::Failures;
+use super::failure::{Failures, OnFailure};
 use super::guarded::unguarded;
 use anabranch_algebra::sql_type::sql_type;
 

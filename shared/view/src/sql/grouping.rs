@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{self, Spanned, visit_expressions_mut};
 
+use super::ident::normalized;
 use super::refusal::Refusal;
-use super::text::normalized;
 use crate::window::{WINDOW_END, Window};
 use anabranch_model::project::Source;
 

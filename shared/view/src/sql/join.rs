@@ -12,8 +12,9 @@ use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, Spanned, visit_expressions_mut};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::ident::normalized;
 use super::names::{Names, parser_options};
-use super::text::{Tables, Text, normalized};
+use super::text::{Tables, Text};
 use crate::lookup::{column_lookup, is_comparable, match_lookup};
 use anabranch_model::archive::input_schema;
 use anabranch_model::project::{ProjectError, Source};

@@ -10,8 +10,9 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::ident::normalized;
 use super::parse::understood;
-use super::text::{Tables, Text, normalized};
+use super::text::{Tables, Text};
 use anabranch_model::project::ProjectError;
 
 /// The mistakes of a statement that is refused, in the order in which the planner meets them.

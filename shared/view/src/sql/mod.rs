@@ -3,6 +3,7 @@
 mod clauses;
 mod dialects;
 mod grouping;
+mod ident;
 mod join;
 mod literals;
 mod mistakes;

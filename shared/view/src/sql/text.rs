@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, Tokenizer};
 
 use super::grouping::is_window;
+use super::ident::normalized;
 use super::refusal::{At, Refusal};
 use crate::window::Window;
 
@@ -221,10 +222,6 @@ const PLANNING_HELP: &str = "see the source's columns in anabranch.toml and Data
 fn quoted_after<'a>(message: &'a str, before: &str) -> Option<&'a str> {
     let (_, rest) = message.split_once(before)?;
     rest.split_once('\'').map(|(quoted, _)| quoted)
-}
-
-pub fn normalized(ident: &ast::Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
 }
 
 /// The parser's messages end in `at Line: 3, Column: 9`.

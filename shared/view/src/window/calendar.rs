@@ -8,8 +8,8 @@ use chrono::{DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, TimeDelta, Tim
 use chrono_tz::Tz;
 use serde::{Serialize, Serializer};
 
+use super::bounds::{Bounds, DAY_US, checked_size};
 use super::words::{counted, span};
-use super::{Bounds, DAY_US, checked_size};
 
 /// Adjacent windows that follow the calendar of a time zone.
 ///

@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_err, internal_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
-use super::{Bounds, WINDOW_TYPE, Window};
+use super::bounds::{Bounds, WINDOW_TYPE};
+use super::kind::Window;
 
 /// What `window_end` stands for while a view is planned. An internal name, so that it does not
 /// take one from the user.

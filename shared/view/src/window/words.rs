@@ -1,23 +1,5 @@
 //! Windows in words, for people.
 
-use std::fmt;
-
-use super::Window;
-
-impl fmt::Display for Window {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tumble { size_us } => write!(f, "tumble of {}", span(*size_us)),
-            Self::Calendar(calendar) => write!(f, "tumble of {calendar}"),
-            Self::Hop { slide_us, size_us } => write!(f, "hop of {} every {}", span(*size_us), span(*slide_us)),
-            Self::Cumulate { step_us, size_us } => {
-                write!(f, "cumulate to {} by {}", span(*size_us), span(*step_us))
-            }
-            Self::Session { gap_us } => write!(f, "session with a gap of {}", span(*gap_us)),
-        }
-    }
-}
-
 /// A span of time in the largest unit that it is a whole number of.
 pub fn span(us: i64) -> String {
     const UNITS: [(i64, &str); 6] = [
@@ -40,8 +22,7 @@ pub(super) fn counted(count: i64, unit: &str) -> String {
 mod tests {
     use arrow::datatypes::IntervalMonthDayNano;
 
-    use super::super::{Calendar, Zone};
-    use super::*;
+    use super::super::{Calendar, Window, Zone};
 
     #[test]
     fn windows_are_told_in_their_largest_whole_units() {
