@@ -43,6 +43,7 @@ impl Schedule {
 
     /// Runs `job` at each scheduled time until `shutdown` becomes true or its sender is gone. A
     /// failure is logged and the next time awaited; times missed while a job ran are left out.
+    #[expect(clippy::disallowed_methods, reason = "a schedule goes by the clock")]
     pub async fn run<J, F, E>(&self, mut shutdown: watch::Receiver<bool>, mut job: J)
     where
         J: FnMut() -> F,
@@ -63,6 +64,7 @@ impl Schedule {
 }
 
 /// Sleeps in short stretches, because a machine's clock may be set or stand still meanwhile.
+#[expect(clippy::disallowed_methods, reason = "a schedule goes by the clock")]
 async fn sleep_until(time: DateTime<Utc>) {
     const STRETCH: std::time::Duration = std::time::Duration::from_secs(30);
     while let Ok(left) = (time - Utc::now()).to_std() {

@@ -50,6 +50,7 @@ pub struct WrittenView {
 
 /// Writes sorted rows of [`ViewPlan::batch_view_schema`] as a new table `views/<view>/<uuid>`.
 /// Fails with [`Error::Unsorted`] when they are not strictly ascending by key and pane.
+#[expect(clippy::disallowed_methods, reason = "a folder that nobody else writes into")]
 pub async fn write_view<S>(root: &Path, view: &str, plan: &ViewPlan, rows: S) -> Result<WrittenView>
 where
     S: Stream<Item = Result<RecordBatch, DataFusionError>>,

@@ -18,6 +18,7 @@ pub fn with_age(time: &str) -> String {
 }
 
 /// How long ago a time is, in milliseconds since 1970, in its largest unit.
+#[expect(clippy::disallowed_methods, reason = "ages are told to people")]
 pub fn age(ms: i64) -> String {
     match Utc::now().timestamp_millis().saturating_sub(ms) {
         elapsed @ 0.. => format!("{} ago", span(elapsed)),
@@ -51,6 +52,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "ages are told to people")]
     fn times_are_told_with_their_age_behind_and_ahead() {
         // Half a minute from the edge: the clock goes on while this runs.
         let told = |seconds: i64| with_age(&(Utc::now() + chrono::TimeDelta::seconds(seconds)).to_rfc3339());

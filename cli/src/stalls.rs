@@ -33,6 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a stall of now")]
     fn a_stall_is_told_with_its_age_place_and_cause() {
         let stall = Stall {
             partition: Some(Partition(2)),

@@ -10,7 +10,7 @@ use anabranch_batch::session::session;
 use anabranch_batch::{Archive, ArchiveSnapshot, Limits, archive_to_end};
 use anabranch_model::archive::{TIMESTAMP, VERDICT};
 use anabranch_model::cut::CutPoint;
-use anabranch_model::event::{Decoder, JudgedEvents, Verdict};
+use anabranch_model::event::{JsonDecoder, JudgedEvents, Verdict};
 use anabranch_model::log::{Log, NewEvent};
 use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::{INGESTION_TIME, Project, Source};
@@ -81,7 +81,7 @@ impl World {
     }
 
     async fn fold(&self) -> Vec<StateRow> {
-        let (decoder, mut groups) = (Decoder::new(self.source()), Groups::new(&self.plan));
+        let (decoder, mut groups) = (JsonDecoder::new(self.source()), Groups::new(&self.plan));
         for (partition, end) in self.end().await {
             let mut reader = self.log.reader("clicks", &BTreeMap::from([(partition, Offset(0))])).await.unwrap();
             let mut point = CutPoint::default();

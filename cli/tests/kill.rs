@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anabranch_infra::{Kafka, Redis};
 use anabranch_model::cut::CutPoint;
-use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::event::{JsonDecoder, JudgedEvents};
 use anabranch_model::log::{Log, NewEvent};
 use anabranch_model::position::{Generation, Offset, Partition};
 use anabranch_model::project::Project;
@@ -207,7 +207,7 @@ async fn caught_up(log: &dyn Log, store: &dyn RealtimeStore) {
 /// The fold of a partition up to `end`, in one piece and without the speed layer.
 async fn fold(log: &dyn Log, plan: &ViewPlan, partition: Partition, end: Offset) -> (Vec<StateRow>, CutPoint) {
     let source = &plan.definition.source;
-    let decoder = Decoder::new(source);
+    let decoder = JsonDecoder::new(source);
     let mut reader = log.reader("clicks", &BTreeMap::from([(partition, Offset(0))])).await.unwrap();
     let (mut groups, mut point) = (Groups::new(plan), CutPoint::default());
     while point.next < end {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anabranch_model::event::Decoder;
+use anabranch_model::event::decoder;
 use anabranch_view::ViewPlan;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -53,7 +53,7 @@ fn source_jobs(parts: &SpeedParts, options: &SpeedOptions, stopped: &watch::Rece
         SourceJob {
             parts: parts.clone(),
             options: options.clone(),
-            decoder: Decoder::new(&source),
+            decoder: decoder(&source),
             reporter: Reporter::new(&source.name, parts.reports.clone()),
             source,
             views,

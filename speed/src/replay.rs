@@ -7,7 +7,7 @@ use std::time::Duration;
 use anabranch_model::archive::{History, OFFSET, TIMESTAMP, VERDICT};
 use anabranch_model::cut::{Cut, CutPoint};
 use anabranch_model::event::Outcomes;
-use anabranch_model::event::{Decoder, Judge, JudgedEvents, Verdict};
+use anabranch_model::event::{Decoder, Judge, JudgedEvents, Verdict, decoder};
 use anabranch_model::log::{LastRead, Log, LogReader};
 use anabranch_model::position::{Offset, Partition};
 use anabranch_model::realtime::StateRow;
@@ -60,7 +60,7 @@ pub async fn replay(
 struct Replay {
     view: String,
     plan: Arc<ViewPlan>,
-    decoder: Decoder,
+    decoder: Arc<dyn Decoder>,
     groups: Groups,
     cut: Cut,
     last_read: BTreeMap<Partition, LastRead>,
@@ -70,7 +70,7 @@ struct Replay {
 
 impl Replay {
     fn new(view: &str, plan: Arc<ViewPlan>) -> Self {
-        let decoder = Decoder::new(&plan.definition.source);
+        let decoder = decoder(&plan.definition.source);
         Self {
             view: view.to_owned(),
             groups: Groups::new(&plan),
@@ -154,7 +154,7 @@ impl Replay {
             }
             let source = &self.plan.definition.source;
             let decode = |error| SpeedError::Decode { topic: source.topic.clone(), error };
-            let judged = JudgedEvents::of_chunk(source, &self.decoder, &chunk, from).map_err(decode)?;
+            let judged = JudgedEvents::of_chunk(source, self.decoder.as_ref(), &chunk, from).map_err(decode)?;
             let applied = judged.applied().map_err(decode)?;
             self.outcomes += judged.outcomes();
             self.fold(&applied, partition)?;

@@ -32,7 +32,7 @@ pub struct SourceJob {
     pub parts: SpeedParts,
     pub options: SpeedOptions,
     pub source: Source,
-    pub decoder: Decoder,
+    pub decoder: Arc<dyn Decoder>,
     /// The project's views over this source.
     pub views: BTreeMap<String, Arc<ViewPlan>>,
     pub runtime: Handle,
@@ -254,7 +254,7 @@ impl SourceJob {
             return Ok(None);
         }
         let decode = |error| SpeedError::Decode { topic: self.source.topic.clone(), error };
-        let judged = JudgedEvents::of_chunk(&self.source, &self.decoder, &chunk, from).map_err(decode)?;
+        let judged = JudgedEvents::of_chunk(&self.source, self.decoder.as_ref(), &chunk, from).map_err(decode)?;
         let applied = judged.applied().map_err(decode)?;
         let slots = lanes.lanes[index].slots.get_mut(&partition).expect("the lane stands in this partition");
         let (mut lifted, mut progress) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anabranch_model::catalog::{GenerationRecord, Record, Road};
 use anabranch_model::cut::{Cut, CutPoint};
-use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::event::{JsonDecoder, JudgedEvents};
 use anabranch_model::log::{LastRead, NewEvent};
 use anabranch_model::position::{Generation, Offset, Partition};
 use anabranch_model::project::Project;
@@ -145,7 +145,7 @@ impl World {
         let (mut groups, mut point) = (Groups::new(plan), CutPoint::default());
         while point.next < end {
             for chunk in reader.poll(1, Duration::from_secs(1)).unwrap() {
-                let judged = JudgedEvents::of_chunk(source, &Decoder::new(source), &chunk, point).unwrap();
+                let judged = JudgedEvents::of_chunk(source, &JsonDecoder::new(source), &chunk, point).unwrap();
                 if judged.from.next >= from.next {
                     groups.lift_events(plan, &judged.applied().unwrap()).unwrap();
                 }

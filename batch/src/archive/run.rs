@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anabranch_model::cut::{Cut, CutPoint};
 use anabranch_model::event::Outcomes;
-use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::event::{Decoder, JudgedEvents, decoder};
 use anabranch_model::log::{Bounds, Chunk, Log, LogReader, check_last_read};
 use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::Source;
@@ -199,9 +199,9 @@ type Judged = Result<Vec<(JudgedEvents, Chunk)>>;
 
 impl Reading {
     fn run(mut self, sender: &mpsc::Sender<Judged>) {
-        let decoder = Decoder::new(&self.source);
+        let decoder = decoder(&self.source);
         while !self.reached() && !sender.is_closed() {
-            let judged = self.poll(&decoder);
+            let judged = self.poll(decoder.as_ref());
             let failed = judged.is_err();
             let nothing = judged.as_ref().is_ok_and(Vec::is_empty);
             if !nothing && sender.blocking_send(judged).is_err() || failed {
@@ -218,12 +218,12 @@ impl Reading {
         self.goal.get(&partition).is_none_or(|bounds| point.next >= bounds.end)
     }
 
-    fn poll(&mut self, decoder: &Decoder) -> Judged {
+    fn poll(&mut self, decoder: &dyn Decoder) -> Judged {
         let chunks = self.reader.poll(POLL_EVENTS, POLL_WAIT)?;
         chunks.into_iter().map(|chunk| self.judge(decoder, chunk)).collect()
     }
 
-    fn judge(&mut self, decoder: &Decoder, chunk: Chunk) -> Result<(JudgedEvents, Chunk)> {
+    fn judge(&mut self, decoder: &dyn Decoder, chunk: Chunk) -> Result<(JudgedEvents, Chunk)> {
         let from = self.points.get(&chunk.partition).copied().unwrap_or_default();
         let events = JudgedEvents::of_chunk(&self.source, decoder, &chunk, from)?;
         self.points.insert(chunk.partition, events.point);

@@ -4,7 +4,7 @@ use anabranch_batch::archive::{FollowOptions, follow};
 use anabranch_batch::{Archive, ArchiveSnapshot, Error, archive_to_end, session::session};
 use anabranch_model::archive::{History, OFFSET, RAW, REASON, VERDICT, schema};
 use anabranch_model::cut::{Cut, CutPoint};
-use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::event::{JsonDecoder, JudgedEvents};
 use anabranch_model::log::{Chunk, LogError};
 use anabranch_model::position::{EventTime, Offset, Partition};
 use anabranch_model::project::Source;
@@ -43,7 +43,7 @@ async fn assert_whole(world: &World) {
 }
 
 fn judged(source: &Source, chunk: &Chunk, from: CutPoint) -> JudgedEvents {
-    JudgedEvents::of_chunk(source, &Decoder::new(source), chunk, from).unwrap()
+    JudgedEvents::of_chunk(source, &JsonDecoder::new(source), chunk, from).unwrap()
 }
 
 fn chunk(partition: u32, from: u64, to: u64) -> Chunk {

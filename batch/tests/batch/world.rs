@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anabranch_batch::{Archive, ArchiveSnapshot, Limits, archive_to_end, load_view};
 use anabranch_model::cut::CutPoint;
-use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::event::{JsonDecoder, JudgedEvents};
 use anabranch_model::log::{Chunk, Log, NewEvent};
 use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::{Column, Source};
@@ -142,7 +142,7 @@ impl World {
 
     /// The events that count, judged in chunks of at most `max`.
     pub async fn applied(&self, max: usize) -> Vec<RecordBatch> {
-        let decoder = Decoder::new(&self.source);
+        let decoder = JsonDecoder::new(&self.source);
         let mut points: std::collections::BTreeMap<Partition, CutPoint> = Default::default();
         let mut applied = Vec::new();
         for chunk in self.chunks(max).await {

@@ -33,6 +33,7 @@ pub struct ViewRun {
     pub promoted: bool,
 }
 
+#[expect(clippy::disallowed_methods, reason = "a schedule goes by the clock")]
 pub async fn run(global: &Global, args: BatchArgs, output: Output) -> anyhow::Result<()> {
     let loaded = LoadedProject::load(global)?;
     if let Some(view) = &args.view {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use anabranch_model::event::Decoder;
+use anabranch_model::event::{Decoder, decoder};
 use anabranch_model::log::Chunk;
 use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::Source;
@@ -58,7 +58,7 @@ impl Reading {
 }
 
 fn read(source: &Source, input: &Input, wanted: Range<u64>, sender: &mpsc::Sender<Vec<Row>>) -> anyhow::Result<()> {
-    let decoder = Decoder::new(source);
+    let decoder = decoder(source);
     let (mut batch, mut bytes) = (Vec::with_capacity(BATCH_ROWS), 0);
     for row in input.rows(source)? {
         let row = row?;
@@ -72,20 +72,20 @@ fn read(source: &Source, input: &Input, wanted: Range<u64>, sender: &mpsc::Sende
         batch.push(row);
         if batch.len() == BATCH_ROWS || bytes >= BATCH_BYTES {
             bytes = 0;
-            if sender.blocking_send(judged(&decoder, std::mem::take(&mut batch))?).is_err() {
+            if sender.blocking_send(judged(decoder.as_ref(), std::mem::take(&mut batch))?).is_err() {
                 // Nobody takes them any more: the append has failed and says so itself.
                 return Ok(());
             }
         }
     }
     if !batch.is_empty() {
-        let _ = sender.blocking_send(judged(&decoder, batch)?);
+        let _ = sender.blocking_send(judged(decoder.as_ref(), batch)?);
     }
     Ok(())
 }
 
 /// The rows with the reasons of those that the source rejects.
-pub fn judged(decoder: &Decoder, mut rows: Vec<Row>) -> anyhow::Result<Vec<Row>> {
+pub fn judged(decoder: &dyn Decoder, mut rows: Vec<Row>) -> anyhow::Result<Vec<Row>> {
     let mut chunk = Chunk::empty(Partition(0), Offset(0));
     (0..).zip(&rows).for_each(|(offset, row)| chunk.push(offset, 0, &row.payload));
     for (row, reason) in decoder.decode(&chunk)?.reasons {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anabranch_model::event::Decoder;
+use anabranch_model::event::decoder;
 use anabranch_model::project::Source;
 use arrow::datatypes::{DataType, Schema};
 use serde::Serialize;
@@ -76,14 +76,14 @@ pub struct Rejections {
 pub fn rejections(source: &Source, file: &Path) -> anyhow::Result<Rejections> {
     let input = Input::file(file)?;
     input.check(source)?;
-    let (decoder, mut found, mut batch) = (Decoder::new(source), Rejections::default(), Vec::new());
+    let (decoder, mut found, mut batch) = (decoder(source), Rejections::default(), Vec::new());
     let mut rows = input.rows(source)?;
     loop {
         let next = rows.next().transpose()?;
         let is_end = next.is_none();
         batch.extend(next);
         if batch.len() == BATCH_ROWS || is_end {
-            for row in judged(&decoder, std::mem::take(&mut batch))? {
+            for row in judged(decoder.as_ref(), std::mem::take(&mut batch))? {
                 let Some(reason) = row.rejection else { continue };
                 found.rows += 1;
                 found.first.get_or_insert_with(|| format!("row {}: {reason}", row.number + 1));

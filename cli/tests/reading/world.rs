@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anabranch_batch::write_rows;
 use anabranch_model::catalog::{CatalogStore, GenerationRecord, Record, Road};
 use anabranch_model::cut::{Cut, CutPoint};
-use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::event::{JsonDecoder, JudgedEvents};
 use anabranch_model::log::{Chunk, Log};
 use anabranch_model::position::{Generation, Partition};
 use anabranch_model::project::Mode;
@@ -190,7 +190,7 @@ fn judge(plan: &ViewPlan, events: &[&String], partition: Partition, from: CutPoi
         chunk.push(chunk.next.0, INGESTED_MS, event.as_bytes());
     }
     let source = &plan.definition.source;
-    let judged = JudgedEvents::of_chunk(source, &Decoder::new(source), &chunk, from).unwrap();
+    let judged = JudgedEvents::of_chunk(source, &JsonDecoder::new(source), &chunk, from).unwrap();
     assert_eq!(judged.applied().unwrap().num_rows(), events.len(), "every event counts: {events:?}");
     judged
 }

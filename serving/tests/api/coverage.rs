@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::world::{INGESTED_MS, SPEND, World, offsets, order};
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "ages are told from now")]
 async fn freshness_is_zero_at_the_logs_end_and_the_age_of_the_last_event_before_it() {
     let world = World::new().await;
     let record = world.publish("spend", SPEND, 1, &[]).await;

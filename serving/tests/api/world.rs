@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anabranch_algebra::row;
 use anabranch_model::catalog::{CatalogStore, GenerationRecord, Record, Road};
 use anabranch_model::cut::{Cut, CutPoint};
-use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::event::{JsonDecoder, JudgedEvents};
 use anabranch_model::key;
 use anabranch_model::log::{Chunk, Log, NewEvent};
 use anabranch_model::position::{Generation, Offset, Partition};
@@ -223,7 +223,7 @@ fn judge(plan: &ViewPlan, events: &[String], partition: Partition, from: CutPoin
         chunk.push(chunk.next.0, INGESTED_MS, event.as_bytes());
     }
     let source = &plan.definition.source;
-    JudgedEvents::of_chunk(source, &Decoder::new(source), &chunk, from).unwrap()
+    JudgedEvents::of_chunk(source, &JsonDecoder::new(source), &chunk, from).unwrap()
 }
 
 fn batch_rows(plan: &ViewPlan, groups: &Groups) -> RecordBatch {

@@ -41,6 +41,7 @@ pub fn new_event(
     Ok(NewEvent { partition, key, payload: serde_json::to_vec(line)?, origin })
 }
 
+#[expect(clippy::disallowed_methods, reason = "new lines are of now")]
 fn line(number: u64) -> Map<String, Value> {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
     let cents = 100 + number * 37 % 900;

@@ -31,6 +31,7 @@ struct Report {
     next: Vec<String>,
 }
 
+#[expect(clippy::disallowed_methods, reason = "the lateness that is proposed reaches from the file to today")]
 pub fn run(dir: &Path, file: &Path, output: Output) -> anyhow::Result<()> {
     refuse_existing(dir)?;
     let found = findings(file).map_err(|error| unreadable(&error))?;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use anabranch_model::event::Decoder;
+use anabranch_model::event::{Decoder, JsonDecoder};
 use anabranch_model::log::Chunk;
 use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::{Column, Source};
@@ -43,7 +43,7 @@ async fn values_of_another_type_are_kept_and_rejected_when_decoded() {
     for (offset, event) in bed.events_of("orders.csv", csv).await.iter().enumerate() {
         chunk.push(offset as u64, 0, event.as_bytes());
     }
-    let decoded = Decoder::new(&bed.source).decode(&chunk).unwrap();
+    let decoded = JsonDecoder::new(&bed.source).decode(&chunk).unwrap();
     let rejected: Vec<usize> = decoded.reasons.iter().map(|(row, _)| *row).collect();
     assert_eq!(rejected, [0, 1, 2], "{:?}", decoded.reasons);
     assert_eq!(decoded.events.column(2).as_primitive::<Decimal128Type>().value(3), 410);

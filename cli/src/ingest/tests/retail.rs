@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anabranch_model::cut::CutPoint;
-use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::event::{JsonDecoder, JudgedEvents};
 use anabranch_model::position::Partition;
 use anabranch_model::project::{Project, Source};
 use anabranch_view::ViewPlan;
@@ -66,7 +66,7 @@ impl Totals {
 
 /// All events of the source that count; none may be late or rejected.
 async fn totals(bed: &Bed, source: &Source) -> Totals {
-    let (decoder, mut totals) = (Decoder::new(source), Totals::default());
+    let (decoder, mut totals) = (JsonDecoder::new(source), Totals::default());
     for partition in 0..source.partitions {
         let mut point = CutPoint::default();
         for chunk in bed.chunks(Partition(partition)).await {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anabranch_model::event::Decoder;
+use anabranch_model::event::{Decoder, JsonDecoder};
 use anabranch_model::position::Partition;
 use anabranch_model::project::{Column, INGESTION_TIME, Source};
 use arrow::array::{
@@ -37,7 +37,7 @@ fn parquet(bed: &Bed, column: ArrayRef) -> PathBuf {
 /// Column `at` of the ingested events as the decoder reads it.
 async fn decoded(bed: &Bed) -> Vec<Option<i64>> {
     let chunks = bed.chunks(Partition(0)).await;
-    let decoder = Decoder::new(&bed.source);
+    let decoder = JsonDecoder::new(&bed.source);
     let times = chunks.iter().flat_map(|chunk| {
         let decoded = decoder.decode(chunk).unwrap();
         assert!(decoded.reasons.is_empty(), "{:?}", decoded.reasons);
@@ -115,6 +115,6 @@ async fn no_file_needs_a_column_for_the_ingestion_time() {
     let bed = Bed::of(Source { event_time: INGESTION_TIME.into(), columns, ..source(1, &[]) });
     assert_eq!(bed.events_of("clicks.csv", "id\na\n").await, [r#"{"id":"a"}"#]);
     let chunk = &bed.chunks(Partition(0)).await[0];
-    let decoded = Decoder::new(&bed.source).decode(chunk).unwrap();
+    let decoded = JsonDecoder::new(&bed.source).decode(chunk).unwrap();
     assert_eq!(decoded.event_times, [Some(chunk.timestamps_ms[0] * 1000)]);
 }

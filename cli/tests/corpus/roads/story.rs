@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anabranch_model::archive::input_schema;
 use anabranch_model::cut::CutPoint;
-use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::event::{JsonDecoder, JudgedEvents};
 use anabranch_model::log::Chunk;
 use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::{Project, ProjectError, Reference, Source};
@@ -146,7 +146,7 @@ impl Story {
         to: u64,
         mut size: impl FnMut() -> u64,
     ) -> anyhow::Result<(Vec<JudgedEvents>, CutPoint)> {
-        let (decoder, mut all) = (Decoder::new(&self.source), Vec::new());
+        let (decoder, mut all) = (JsonDecoder::new(&self.source), Vec::new());
         while point.next.0 < to {
             let chunk = self.chunk(partition, point.next.0, (point.next.0 + size().max(1)).min(to));
             let judged = JudgedEvents::of_chunk(&self.source, &decoder, &chunk, point)?;

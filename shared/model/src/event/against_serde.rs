@@ -29,7 +29,7 @@ type Texts = [Option<String>; 2];
 fn decoded(payloads: &[&[u8]]) -> Vec<Option<Texts>> {
     let mut chunk = Chunk::empty(Partition(0), Offset(0));
     (0..).zip(payloads).for_each(|(offset, payload)| chunk.push(offset, 0, payload));
-    let decoded = Decoder::new(&source()).decode(&chunk).unwrap();
+    let decoded = JsonDecoder::new(&source()).decode(&chunk).unwrap();
     let text = |column: usize, row: usize| {
         let texts = decoded.events.column(column).as_string::<i32>();
         texts.is_valid(row).then(|| texts.value(row).to_owned())

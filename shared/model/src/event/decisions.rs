@@ -35,7 +35,7 @@ fn source() -> Source {
 fn outcome(payload: &[u8]) -> String {
     let mut chunk = Chunk::empty(Partition(0), Offset(0));
     chunk.push(0, 0, payload);
-    let decoded = Decoder::new(&source()).decode(&chunk).unwrap();
+    let decoded = JsonDecoder::new(&source()).decode(&chunk).unwrap();
     if !decoded.reasons.is_empty() {
         return "-".to_owned();
     }

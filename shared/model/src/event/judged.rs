@@ -5,7 +5,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
-use super::decode::Decoder;
+use super::decoder::Decoder;
 use super::outcomes::Outcomes;
 use super::verdict::{Judge, Verdict};
 use crate::archive::{OFFSET, PARTITION};
@@ -35,7 +35,7 @@ pub struct JudgedEvents {
 
 impl JudgedEvents {
     /// Decodes and judges `chunk`, which begins at `from`.
-    pub fn of_chunk(source: &Source, decoder: &Decoder, chunk: &Chunk, from: CutPoint) -> Result<Self, ArrowError> {
+    pub fn of_chunk(source: &Source, decoder: &dyn Decoder, chunk: &Chunk, from: CutPoint) -> Result<Self, ArrowError> {
         let decoded = decoder.decode(chunk)?;
         let mut judge = Judge::new(source, from.max_event_time);
         let verdicts = judge.all(&decoded, &chunk.timestamps_ms);

@@ -7,10 +7,12 @@ mod against_serde;
 mod column;
 #[cfg(test)]
 mod decisions;
-mod decode;
 mod decoded;
+mod decoder;
 mod epoch;
+mod format;
 mod json;
+mod json_decoder;
 mod judged;
 mod moment;
 mod number;
@@ -20,8 +22,10 @@ mod tests;
 mod time;
 mod verdict;
 
-pub use decode::Decoder;
 pub use decoded::Decoded;
+pub use decoder::Decoder;
+pub use format::decoder;
+pub use json_decoder::JsonDecoder;
 pub use judged::JudgedEvents;
 pub use number::{parse_decimal, parse_float, parse_integer};
 pub use outcomes::Outcomes;

@@ -43,7 +43,7 @@ fn chunk(from: u64, events: &[String]) -> Chunk {
 }
 
 fn decode(source: &Source, events: &[String]) -> Decoded {
-    Decoder::new(source).decode(&chunk(0, events)).unwrap()
+    JsonDecoder::new(source).decode(&chunk(0, events)).unwrap()
 }
 
 fn micros(events: &RecordBatch, column: &str) -> Vec<Option<i64>> {
@@ -109,7 +109,7 @@ fn the_ingestion_time_is_the_log_s_and_never_the_event_s() {
     let (source, events) = (by_ingestion(), [r#"{"n":1,"ingestion_time":"2011-10-06"}"#, r#"{"n":"x"}"#, "{}"]);
     let events = events.map(str::to_owned);
     let judged =
-        JudgedEvents::of_chunk(&source, &Decoder::new(&source), &chunk(0, &events), CutPoint::default()).unwrap();
+        JudgedEvents::of_chunk(&source, &JsonDecoder::new(&source), &chunk(0, &events), CutPoint::default()).unwrap();
     assert_eq!(micros(&judged.events, INGESTION_TIME), [Some(1_000_000), None, Some(1_002_000)]);
     assert_eq!(judged.verdicts, [Verdict::Applied, Verdict::Rejected, Verdict::Applied]);
     assert_eq!(judged.point.max_event_time.map(|time| time.0), Some(1_002_000));
@@ -123,7 +123,7 @@ fn a_log_whose_times_go_backwards_has_late_events() {
     let mut chunk = Chunk::empty(Partition(0), Offset(0));
     let times_ms = [20, 15, 14, i64::MAX, i64::MIN, 21];
     (0..).zip(times_ms).for_each(|(offset, timestamp_ms)| chunk.push(offset, timestamp_ms, b"{}"));
-    let judged = JudgedEvents::of_chunk(&source, &Decoder::new(&source), &chunk, CutPoint::default()).unwrap();
+    let judged = JudgedEvents::of_chunk(&source, &JsonDecoder::new(&source), &chunk, CutPoint::default()).unwrap();
     use Verdict::*;
     assert_eq!(judged.verdicts, [Applied, Applied, Late, Rejected, Rejected, Applied]);
     assert!(judged.reasons.iter().all(|(_, reason)| reason.contains("the log's time")), "{:?}", judged.reasons);
@@ -233,7 +233,7 @@ proptest! {
         payloads in prop::collection::vec(prop_oneof!["\\{\"n\":[0-9]{1,11}\\}", "[{}n\":0]{0,6}"], 1..20), split in 0usize..20,
     ) {
         let (source, split) = (by_ingestion(), split.min(payloads.len()));
-        let decoder = Decoder::new(&source);
+        let decoder = JsonDecoder::new(&source);
         let judge = |chunk, from| JudgedEvents::of_chunk(&source, &decoder, &chunk, from).unwrap();
         let whole = judge(chunk(0, &payloads), CutPoint::default());
         let first = judge(chunk(0, &payloads[..split]), CutPoint::default());

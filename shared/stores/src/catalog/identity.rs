@@ -18,6 +18,7 @@ impl ObjectCatalog {
     /// The catalog's identity; made if it has none. Of two that make one at once, the second takes what
     /// the first has made. Earlier releases kept it above the catalog: a catalog with records takes that
     /// one over, one without is new.
+    #[expect(clippy::disallowed_methods, reason = "an identity is made once, and must be nobody else's")]
     pub async fn identity(&self) -> Result<String, CatalogError> {
         let place = self.folder.clone().join(FILE);
         if let Some(identity) = self.identity_at(&place).await? {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch_model::event::Decoder;
+use anabranch_model::event::{Decoder, JsonDecoder};
 use anabranch_model::log::Chunk;
 use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::{Column, ColumnType, Place, ProjectError, Reference, Source};
@@ -98,7 +98,7 @@ fn typed(reference: &Reference, rows: &Chunk) -> Result<RecordBatch, (usize, Str
         key: Vec::new(),
         columns: reference.columns.iter().cloned().chain([time]).collect(),
     };
-    let decoded = Decoder::new(&source).decode(rows).map_err(|error| (0, error.to_string()))?;
+    let decoded = JsonDecoder::new(&source).decode(rows).map_err(|error| (0, error.to_string()))?;
     match decoded.reasons.into_iter().next() {
         Some(first) => Err(first),
         None => {

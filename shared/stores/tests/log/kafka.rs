@@ -114,6 +114,7 @@ async fn transaction(producer: &FutureProducer, topic: &str, payloads: &[&str], 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "events of now")]
 async fn an_open_transaction_is_told_with_what_it_holds_back_and_since_when() {
     let InKafka(log) = in_kafka().await;
     let topic = "held-back";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anabranch_model::cut::CutPoint;
-use anabranch_model::event::{Decoder, JudgedEvents};
+use anabranch_model::event::{JsonDecoder, JudgedEvents};
 use anabranch_model::log::Chunk;
 use anabranch_model::position::{Offset, Partition};
 use anabranch_model::project::{Column, Source};
@@ -42,7 +42,7 @@ fn rows(sql: &str, payloads: &[&str]) -> Vec<String> {
     let source = source();
     let mut chunk = Chunk::empty(Partition(0), Offset(0));
     (0..).zip(payloads).for_each(|(offset, payload)| chunk.push(offset, 0, payload.as_bytes()));
-    let judged = JudgedEvents::of_chunk(&source, &Decoder::new(&source), &chunk, CutPoint::default()).unwrap();
+    let judged = JudgedEvents::of_chunk(&source, &JsonDecoder::new(&source), &chunk, CutPoint::default()).unwrap();
     assert_eq!(judged.reasons, [], "{payloads:?}");
     let plan = Arc::new(ViewPlan::parse("v.sql", sql, &BTreeMap::from([("s".to_owned(), source)])).unwrap());
     let mut groups = Groups::new(&plan);

@@ -196,6 +196,7 @@ fn find(shared: &Shared, topics: &impl ReadableTable<&'static str, (u32, u32)>, 
     Ok(topic.value())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the log is where ingestion time is taken")]
 fn now_ms() -> i64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since_1970.as_millis() as i64

@@ -3,8 +3,9 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
-use super::Decoded;
 use super::column::{self, Reader};
+use super::decoded::Decoded;
+use super::decoder::Decoder;
 use super::json::{self, Names, Row, Value};
 use crate::archive::event_schema;
 use crate::log::Chunk;
@@ -17,14 +18,14 @@ use crate::project::{Column, Source};
 /// as one. Whether an event decodes depends on the event alone and not on its neighbours: each is read by
 /// itself.
 #[derive(Clone, Debug)]
-pub struct Decoder {
+pub struct JsonDecoder {
     source: Source,
     schema: SchemaRef,
     names: Names,
     utc: Tz,
 }
 
-impl Decoder {
+impl JsonDecoder {
     pub fn new(source: &Source) -> Self {
         let columns = source.columns.iter().enumerate();
         let named = columns.filter(|(_, column)| !column.from_log).map(|(index, column)| (column.name.clone(), index));
@@ -34,25 +35,6 @@ impl Decoder {
             source: source.clone(),
             utc: "UTC".parse().expect("UTC is a time zone"),
         }
-    }
-
-    /// Decodes every event of the chunk; errors only if the texts of a column exceed what arrow can hold.
-    pub fn decode(&self, chunk: &Chunk) -> Result<Decoded, ArrowError> {
-        if i32::try_from(chunk.payloads.len()).is_err() {
-            return Err(ArrowError::InvalidArgumentError(format!(
-                "a chunk of {} bytes is too large to be decoded at once",
-                chunk.payloads.len()
-            )));
-        }
-        let (mut columns, mut reasons) = (self.columns(chunk.len()), Vec::new());
-        for (index, timestamp_ms) in chunk.timestamps_ms.iter().enumerate() {
-            if let Err(reason) = columns.read(chunk.payload(index), &self.names, *timestamp_ms) {
-                reasons.push((index, reason));
-            }
-        }
-        let arrays = columns.readers.iter_mut().map(|reader| reader.finish()).collect();
-        let events = RecordBatch::try_new(self.schema.clone(), arrays)?;
-        Ok(Decoded { event_times: self.event_times(&events), events, reasons })
     }
 
     fn columns(&self, rows: usize) -> Columns<'_> {
@@ -68,6 +50,26 @@ impl Decoder {
     fn event_times(&self, events: &RecordBatch) -> Vec<Option<i64>> {
         let column = events.column_by_name(&self.source.event_time).expect("the project was checked for it");
         column.as_primitive::<TimestampMicrosecondType>().iter().collect()
+    }
+}
+
+impl Decoder for JsonDecoder {
+    fn decode(&self, chunk: &Chunk) -> Result<Decoded, ArrowError> {
+        if i32::try_from(chunk.payloads.len()).is_err() {
+            return Err(ArrowError::InvalidArgumentError(format!(
+                "a chunk of {} bytes is too large to be decoded at once",
+                chunk.payloads.len()
+            )));
+        }
+        let (mut columns, mut reasons) = (self.columns(chunk.len()), Vec::new());
+        for (index, timestamp_ms) in chunk.timestamps_ms.iter().enumerate() {
+            if let Err(reason) = columns.read(chunk.payload(index), &self.names, *timestamp_ms) {
+                reasons.push((index, reason));
+            }
+        }
+        let arrays = columns.readers.iter_mut().map(|reader| reader.finish()).collect();
+        let events = RecordBatch::try_new(self.schema.clone(), arrays)?;
+        Ok(Decoded { event_times: self.event_times(&events), events, reasons })
     }
 }
 
@@ -159,7 +161,7 @@ mod tests {
 
     #[test]
     fn values_are_exact() {
-        let decoded = Decoder::new(&source()).decode(&chunk(&[GOOD])).unwrap();
+        let decoded = JsonDecoder::new(&source()).decode(&chunk(&[GOOD])).unwrap();
         assert_eq!(decoded.events.column(2).as_primitive::<arrow::datatypes::Decimal128Type>().value(0), 415);
         assert_eq!(decoded.event_times, [Some(1_317_918_000_000_000)]);
     }
@@ -187,7 +189,7 @@ mod tests {
     #[test]
     fn bad_events_are_rejected_one_by_one_and_their_neighbours_kept() {
         for bad in BAD {
-            let decoded = Decoder::new(&source()).decode(&chunk(&[GOOD, bad, GOOD])).unwrap();
+            let decoded = JsonDecoder::new(&source()).decode(&chunk(&[GOOD, bad, GOOD])).unwrap();
             let times: Vec<bool> = decoded.event_times.iter().map(Option::is_some).collect();
             assert_eq!(times, [true, false, true], "{bad}");
             assert_eq!((decoded.reasons.len(), decoded.reasons[0].0), (1, 1), "{bad}");
@@ -205,7 +207,7 @@ mod tests {
         ) {
             let events: Vec<&str> = picks.iter().map(|pick| *BAD.get(*pick).unwrap_or(&GOOD)).collect();
             let (a, b) = events.split_at(split.min(events.len()));
-            let decoder = Decoder::new(&source());
+            let decoder = JsonDecoder::new(&source());
             let whole = decoder.decode(&chunk(&events)).unwrap();
             let parts = [decoder.decode(&chunk(a)).unwrap(), decoder.decode(&chunk(b)).unwrap()];
             let joined = arrow::compute::concat_batches(&whole.events.schema(), parts.iter().map(|p| &p.events)).unwrap();
@@ -232,7 +234,7 @@ mod tests {
             source.columns = columns.chain([Column::parse("ts", "TIMESTAMP NOT NULL").unwrap()]).collect();
             let mut chunk = Chunk::empty(Partition(0), Offset(0));
             [&payload, OF_EVERY_TYPE.as_bytes()].iter().for_each(|payload| chunk.push(0, 0, payload));
-            let decoded = Decoder::new(&source).decode(&chunk).unwrap();
+            let decoded = JsonDecoder::new(&source).decode(&chunk).unwrap();
             prop_assert!(decoded.event_times[1].is_some() && decoded.reasons.iter().all(|(row, _)| *row == 0));
             prop_assert_eq!(decoded.event_times[0].is_none(), decoded.reasons.len() == 1);
         }
@@ -242,7 +244,7 @@ mod tests {
             let mut chunk = Chunk::empty(Partition(0), Offset(0));
             chunk.push(0, 0, &payload);
             chunk.push(1, 0, GOOD.as_bytes());
-            let decoded = Decoder::new(&source()).decode(&chunk).unwrap();
+            let decoded = JsonDecoder::new(&source()).decode(&chunk).unwrap();
             prop_assert!(decoded.event_times[1].is_some());
         }
     }
