@@ -5,8 +5,8 @@
 //! - `evaluate` runs a view's expressions in it, the same ones as the streaming fold;
 //! - `failures` finds the events that one of them has no value for;
 //! - [`view_table`] writes batch views, for replay as well;
-//! - [`publish`] makes them generations of the catalog, and is the nightly run;
-//! - [`reference`] reads reference tables that are Delta tables;
+//! - [`mod@publish`] makes them generations of the catalog, and is the nightly run;
+//! - [`mod@reference`] reads reference tables that are Delta tables;
 //! - [`schedule`] says when that is; [`mod@sweep`] removes what no generation names any more;
 //! - `oracle`, a feature, computes the same answers with Polars, for `anabranch verify`.
 //!

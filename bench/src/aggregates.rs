@@ -140,7 +140,7 @@ impl Subject {
                 Box::new(GroupsAccumulatorAdapter::new(move || built.create_accumulator()))
             }
         };
-        let repeated = literals.iter().map(|value| scalar(value).to_array_of_size(ROWS).unwrap());
+        let repeated = literals.iter().map(|value| scalar(value).to_array_of_size(ROWS).expect("a literal repeats"));
         let at = self.aggregate.columns();
         let columns = columns[..at].iter().cloned().chain(repeated).chain(columns[at..].iter().cloned()).collect();
         Some((accumulator, Batch { columns, groups: groups() }))
@@ -172,11 +172,13 @@ fn ours(function: AggregateUDF, columns: &[ArrayRef]) -> Box<dyn GroupsAccumulat
     let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
     let args = (0..columns.len()).map(|i| Arc::new(Column::new(&format!("c{i}"), i)) as Arc<dyn PhysicalExpr>);
     let built = AggregateExprBuilder::new(Arc::new(function), args.collect()).schema(Arc::new(schema)).alias("x");
-    built.build().unwrap().create_groups_accumulator().unwrap()
+    built.build().and_then(|built| built.create_groups_accumulator()).expect("the function takes the columns")
 }
 
 fn update(accumulator: &mut dyn GroupsAccumulator, batch: &Batch) {
-    accumulator.update_batch(black_box(&batch.columns), black_box(&batch.groups), None, GROUPS).unwrap();
+    accumulator
+        .update_batch(black_box(&batch.columns), black_box(&batch.groups), None, GROUPS)
+        .expect("the groups are there");
 }
 
 fn lift(criterion: &mut Criterion, subjects: &[Subject]) {
@@ -231,8 +233,9 @@ fn table() -> MemTable {
     let schema =
         Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("x", DataType::Float64, false)]));
     let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(groups().iter().map(|group| *group as i64)));
-    let batch = RecordBatch::try_new(schema.clone(), vec![keys, column(&DataType::Float64, 42)]).unwrap();
-    MemTable::try_new(schema, vec![vec![batch; BATCHES]]).unwrap()
+    let batch = RecordBatch::try_new(schema.clone(), vec![keys, column(&DataType::Float64, 42)])
+        .expect("the columns are of the schema");
+    MemTable::try_new(schema, vec![vec![batch; BATCHES]]).expect("the batches are of the schema")
 }
 
 /// `SELECT k, f(x) FROM t GROUP BY k` on one thread, once.

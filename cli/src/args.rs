@@ -27,10 +27,10 @@ pub struct Global {
     /// Log lines on stderr; twice for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Kafka bootstrap servers, instead of [log] in the project
+    /// Kafka bootstrap servers, instead of `[log]` in the project
     #[arg(long, global = true, env = "ANABRANCH_BROKERS")]
     pub brokers: Option<String>,
-    /// Redis URL, instead of [realtime] in the project
+    /// Redis URL, instead of `[realtime]` in the project
     #[arg(long, global = true, env = "ANABRANCH_REDIS", hide_env_values = true)]
     pub redis: Option<String>,
 }
@@ -124,7 +124,7 @@ pub struct DemoArgs {
 
 #[derive(Clone, Debug, Default, Args)]
 pub struct ServeArgs {
-    /// Address to listen on, instead of [serving] in the project
+    /// Address to listen on, instead of `[serving]` in the project
     #[arg(long)]
     pub bind: Option<String>,
 }

@@ -4,7 +4,7 @@
 //! and finishes them, and says what the answer covers. Serving keeps no state of its own beyond
 //! caches of what is immutable, so any number of servers can run side by side.
 //!
-//! - [`Serving`] holds the stores and the caches; [`router`] is the API over it, [`listen`] and
+//! - [`Serving`] holds the stores and the caches; [`router`] is the API over it, [`listen()`] and
 //!   [`serve`] put it on a socket;
 //! - `pin` and `read`: one generation per answer, again from the catalog when it was retired;
 //! - `batch_view` and `realtime_view`: the two sides; `page`, `merged` and `top`: their merge, where

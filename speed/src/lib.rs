@@ -4,7 +4,7 @@
 //! - [`run`]: the continuous job. Each partition is folded by itself; a commit is one atomic,
 //!   fenced write per slot that holds changed states and the next offset, so a crash, a restart and
 //!   a zombie are the same case: go on from what the store says.
-//! - [`replay`]: Kappa. The fold from the beginning, archive first, then the log from exactly the
+//! - [`replay()`]: Kappa. The fold from the beginning, archive first, then the log from exactly the
 //!   archive's end.
 //!
 //! What must stay out: reading or writing batch views, finishing values, HTTP.

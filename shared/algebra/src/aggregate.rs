@@ -137,7 +137,7 @@ pub trait States: Debug + Send + Sync {
     /// Appends the canonical encoding of the group's state, version byte first.
     fn encode(&self, group: usize, out: &mut Vec<u8>);
 
-    /// The finished values of all groups, in their order; [`finish_column`] gives the others where one of
+    /// The finished values of all groups, in their order; [`crate::finish_column`] gives the others where one of
     /// them fails.
     fn finish(&self) -> Result<ArrayRef, FinishError>;
 

@@ -9,7 +9,7 @@
 //! identity, and `lift(A ++ B) = merge(lift(A), lift(B))`. They are tested once for all of them.
 //!
 //! **Adding an aggregate** is one file with a [`Kernel`] and an [`Aggregate`] in the folder of its family, and one line in
-//! [`registry`].
+//! [`registry()`].
 //!
 //! What must stay out: SQL engines, views, events, I/O, clocks.
 

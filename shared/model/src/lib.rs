@@ -4,7 +4,7 @@
 //! - [`project`]: what the user declares; [`guess`]: the name that was probably meant;
 //! - [`event`]: decoding, and the verdict on every event, lateness among them;
 //! - [`key`], [`partitioner`]: group keys as bytes; the partition that an event goes to;
-//! - [`reference`]: the tables that a view looks up, by key and pinned by their contents;
+//! - [`mod@reference`]: the tables that a view looks up, by key and pinned by their contents;
 //! - [`generation`]: the life of a generation, from publication to retirement;
 //! - [`log`], [`archive`], [`realtime`], [`catalog`], [`stall`]: where the layers meet, as traits and records.
 //!

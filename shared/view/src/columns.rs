@@ -26,7 +26,7 @@ pub struct WindowColumn {
 pub struct KeyColumn {
     /// Name of the SELECT column that is this key; `key_N` if none is.
     pub name: String,
-    /// Canonical type ([`key::canonical_type`]).
+    /// Canonical type ([`anabranch_model::key::canonical_type`]).
     pub data_type: DataType,
     pub expr: Expr,
     pub(crate) position: usize,
@@ -68,7 +68,7 @@ pub struct OutputColumn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// The key with this index in [`ViewPlan::keys`].
+    /// The key with this index in [`crate::ViewPlan::keys`].
     Key(usize),
     WindowStart,
     WindowEnd,

@@ -114,7 +114,7 @@ impl PerEvent {
         Ok(Schema::new(keys.chain(pane).chain(args).chain(filters).collect::<PlanResult<Vec<Field>>>()?))
     }
 
-    /// The columns of [`Evaluated::batch`].
+    /// The columns of [`Evaluated::columns`].
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }

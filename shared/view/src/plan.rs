@@ -34,7 +34,7 @@ pub struct ViewPlan {
     pub references: Vec<Arc<ReferenceTable>>,
     /// Hash of everything that decides the view's rows and their encoding.
     pub fingerprint: String,
-    /// Columns of an event as it is folded in ([`input_schema`]).
+    /// Columns of an event as it is folded in ([`anabranch_model::archive::input_schema`]).
     pub event_schema: SchemaRef,
     /// WHERE, over the event's columns.
     pub filter: Option<Expr>,

@@ -34,7 +34,7 @@ pub struct Fragment {
     /// Times of the first and the last event, in microseconds.
     pub first: i64,
     pub last: i64,
-    /// The aggregates' states ([`row::encode`]).
+    /// The aggregates' states ([`crate::row::encode`]).
     pub states: Vec<u8>,
 }
 

@@ -10,7 +10,7 @@
 //! - [`rewrite`]: what an expression is turned into before it is compiled, and nothing else: none of
 //!   the optimiser's simplifications is applied to a view's expressions, because some of them change
 //!   values (a cast moved to the other side of a comparison, NULL in a list);
-//! - [`compile`]: the expression as it runs, row by row total in a view.
+//! - [`compile()`]: the expression as it runs, row by row total in a view.
 //!
 //! What must stay out: anything about views, windows or aggregates.
 

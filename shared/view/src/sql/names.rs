@@ -13,7 +13,7 @@ use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 use datafusion::sql::planner::ParserOptions;
 
-/// A number with a point is exact, as in standard SQL; [`rewrite_literals`] has those with an exponent.
+/// A number with a point is exact, as in standard SQL; [`super::literals::rewrite_literals`] has those with an exponent.
 pub(super) fn parser_options() -> ParserOptions {
     ParserOptions::new()
         .with_collect_spans(true)
