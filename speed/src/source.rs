@@ -77,8 +77,10 @@ impl SourceJob {
         Ok(())
     }
 
+    /// Asked to stop, or nobody is left who could ask: the runtime has ended below the job, after a panic for example, and from then on
+    /// everything fails as if trying again could help.
     fn stopping(&self) -> bool {
-        *self.shutdown.borrow()
+        *self.shutdown.borrow() || self.shutdown.has_changed().is_err()
     }
 
     fn sleep(&self, pause: Duration) {

@@ -397,3 +397,22 @@ async fn a_generation_without_slots_is_not_gone_on_with_over_a_topic_made_anew()
     let error = job.await.unwrap().unwrap_err().to_string();
     assert!(error.contains("event at offset 29") && error.contains("is not the one that was read before"), "{error}");
 }
+
+/// Who drops the runtime, as a panic does, is not kept waiting by a job that tries again for ever.
+#[test]
+fn a_runtime_that_ends_takes_the_job_with_it() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (_world, _stop) = runtime.block_on(async {
+        let mut world = World::new();
+        let (stop, _) = world.start();
+        world.send(90).await;
+        world.caught_up(1).await;
+        (world, stop)
+    });
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        drop(runtime);
+        ended.send(()).unwrap();
+    });
+    end.recv_timeout(Duration::from_secs(20)).expect("the job ends with its runtime");
+}
