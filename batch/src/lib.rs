@@ -35,7 +35,7 @@ pub use evaluate::evaluated;
 pub use failures::{FailedEvent, failed_events};
 #[cfg(feature = "oracle")]
 pub use oracle::{Difference, Oracle};
-pub use publish::{Publication, Published, RunOptions, publish, run};
+pub use publish::{Published, RunOptions, publish, run};
 pub use reference::read_reference;
 pub use schedule::Schedule;
 pub use session::Limits;

@@ -32,32 +32,23 @@ impl Published {
     }
 }
 
-/// How a draft is published.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Publication {
-    /// It takes over as soon as it has caught up.
-    pub promote: bool,
-    /// A generation of the same state whose batch view is damaged.
-    pub replaces: Option<Generation>,
-}
-
 /// Publishes a draft as the view's next generation, unless its newest one is the same batch state and
-/// not the one that it replaces.
+/// not the one that it `replaces` because its batch view is damaged.
 pub async fn publish(
     root: &Path,
     catalog: &dyn CatalogStore,
     draft: GenerationRecord,
-    publication: Publication,
+    replaces: Option<Generation>,
 ) -> Result<Published> {
     let mut already = None;
     let decide = |catalog: &Catalog| {
         let view = catalog.view(&draft.view);
         let before = published_before(&view, &draft.fingerprint, &draft.cut, draft.archive.as_deref());
-        already = before.filter(|record| Some(record.generation) != publication.replaces).cloned();
+        already = before.filter(|record| Some(record.generation) != replaces).cloned();
         if already.is_some() && is_batch(draft.road) {
             return None;
         }
-        Some(generation::publish(&view, &draft, publication.promote))
+        Some(generation::publish(&view, &draft))
     };
     match (append_with(catalog, decide).await?, already) {
         (Some(Record::Published(record)), _) => Ok(Published::New(*record)),
@@ -129,17 +120,18 @@ async fn run_view(
         return Ok(Published::Already(record.clone()));
     }
     let previous = base(&generations, plan, &snapshot, options);
-    let Computed { draft, spilled_bytes: spilled } =
+    let Computed { mut draft, spilled_bytes: spilled } =
         compute(root, view, plan, previous, &snapshot, &options.limits).await?;
     *spilled_bytes = spilled;
-    let mut publication = Publication { promote: options.promote, replaces: None };
+    draft.promote = options.promote;
+    let mut replaces = None;
     if let Some(record) = before
         && let Some(damage) = damage(root, plan, record, &draft, &options.limits).await?
     {
         tracing::warn!(view, generation = record.generation.0, damage, "the batch view is damaged and is replaced");
-        publication.replaces = Some(record.generation);
+        replaces = Some(record.generation);
     }
-    publish(root, catalog, draft, publication).await
+    publish(root, catalog, draft, replaces).await
 }
 
 /// Continues the batch view of `previous`. Without one, or if it cannot be read, it takes the whole archive.

@@ -65,7 +65,7 @@ pub async fn genesis(
     let record = GenerationRecord::genesis(view, plan.definition.clone(), &plan.fingerprint);
     let publish = |catalog: &Catalog| {
         let now = catalog.view(view);
-        (now.last == Generation(0)).then(|| generation::publish(&now, &record, true))
+        (now.last == Generation(0)).then(|| generation::publish(&now, &record))
     };
     append_with(catalog, publish).await?;
     Ok(())

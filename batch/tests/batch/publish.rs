@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anabranch_batch::recompute::incremental;
-use anabranch_batch::{Error, Publication, Published, RunOptions, archive_to_end, publish, run, sweep, write_rows};
+use anabranch_batch::{Error, Published, RunOptions, archive_to_end, publish, run, sweep, write_rows};
 use anabranch_model::catalog::{Catalog, CatalogError, CatalogStore, GenerationRecord, Record, Road};
 use anabranch_model::cut::{Cut, CutPoint};
 use anabranch_model::generation::promote_if_caught_up;
@@ -195,7 +195,7 @@ async fn of_fifty_publishers_one_wins() {
         rows: 1,
         failed: 0,
         outcomes: Default::default(),
-        promote: false,
+        promote: true,
     };
     let publishing = (0..50).map(|i| {
         // Each has a catalog of its own, as processes have, and a batch view that it wrote.
@@ -203,9 +203,7 @@ async fn of_fifty_publishers_one_wins() {
         let path = format!("views/v/{i}");
         std::fs::create_dir_all(root.join(&path)).unwrap();
         draft.batch_view = Some(path);
-        tokio::spawn(async move {
-            publish(&root, &catalog, draft, Publication { promote: true, replaces: None }).await.unwrap()
-        })
+        tokio::spawn(async move { publish(&root, &catalog, draft, None).await.unwrap() })
     });
     let published = futures::future::try_join_all(publishing).await.unwrap();
     let new: Vec<_> = published.iter().filter(|published| matches!(published, Published::New(_))).collect();
@@ -286,22 +284,22 @@ async fn a_candidate_takes_over_when_it_has_read_as_much() {
         rows: 0,
         failed: 0,
         outcomes: Default::default(),
-        promote: false,
+        promote: true,
     };
     let promote = async || promote_if_caught_up::<Error>(&catalog, &store, "v").await.unwrap();
     assert_eq!(promote().await, None, "there is no candidate");
-    publish(world.root(), &catalog, draft([5, 5]), Publication { promote: true, replaces: None }).await.unwrap();
+    publish(world.root(), &catalog, draft([5, 5]), None).await.unwrap();
     assert_eq!(promote().await, Some(Generation(1)), "nobody serves yet");
     advance(&store, 1, 0, 5, 30).await;
     advance(&store, 1, 3, 0, 3).await; // A partition that was added after the cut.
-    publish(world.root(), &catalog, draft([20, 20]), Publication { promote: true, replaces: None }).await.unwrap();
+    publish(world.root(), &catalog, draft([20, 20]), None).await.unwrap();
     assert_eq!(promote().await, None, "partition 0 is behind");
     advance(&store, 2, 0, 20, 30).await;
     assert_eq!(promote().await, None, "partition 3 is behind");
     advance(&store, 2, 3, 0, 3).await;
     assert_eq!(promote().await, Some(Generation(2)));
     assert_eq!(promote().await, None, "once");
-    publish(world.root(), &catalog, draft([40, 40]), Publication { promote: false, replaces: None }).await.unwrap();
+    publish(world.root(), &catalog, GenerationRecord { promote: false, ..draft([40, 40]) }, None).await.unwrap();
     assert_eq!(promote().await, None, "nobody asked for it");
     let next = catalog.load().await.unwrap().next;
     catalog.append(next, &Record::Requested { view: "v".into(), generation: Generation(1) }).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anabranch_batch::{Archive, ArchiveSnapshot, Limits, Publication, publish, write_rows};
+use anabranch_batch::{Archive, ArchiveSnapshot, Limits, publish, write_rows};
 use anabranch_model::archive::{EventStream, History, HistoryError};
 use anabranch_model::catalog::{GenerationRecord, Road};
 use anabranch_model::cut::Cut;
@@ -65,10 +65,7 @@ pub async fn replay(parts: &Parts, view: &str, promote: bool) -> anyhow::Result<
         outcomes: replayed.outcomes,
         promote,
     };
-    Ok(publish(&parts.root, parts.catalog.as_ref(), draft, Publication { promote, replaces: None })
-        .await?
-        .record()
-        .clone())
+    Ok(publish(&parts.root, parts.catalog.as_ref(), draft, None).await?.record().clone())
 }
 
 /// The archive for replay; none yet is an empty one.

@@ -12,6 +12,8 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join_all;
+
 use crate::catalog::{
     Catalog, CatalogError, CatalogStore, GenerationRecord, Record, Road, ViewGenerations, append_with,
 };
@@ -53,18 +55,25 @@ pub fn caught_up(candidate: Reached, serving: Option<Reached>, ends: Option<&Off
 pub async fn reached(store: &dyn RealtimeStore, record: &GenerationRecord) -> Result<Offsets, StoreError> {
     let in_cut = record.cut.0.keys().last().map_or(0, |last| last.0 + 1);
     let known = in_cut.max(record.definition.source.partitions);
-    let mut offsets = Offsets::new();
+    let all = try_join_all((0..known).map(|partition| next(store, record, Partition(partition)))).await?;
+    let named = (0..).map(Partition).zip(all);
+    let mut offsets: Offsets = named.filter_map(|(partition, next)| Some((partition, next?))).collect();
     // Beyond the partitions that the record names there may be ones that were added since.
-    for partition in (0..).map(Partition) {
-        let slot = Slot { view: record.view.clone(), generation: record.generation, partition };
-        let stored = store.progress(&slot).await?.map(|progress| progress.point.next);
-        match stored.or_else(|| record.cut.0.get(&partition).map(|point| point.next)) {
-            Some(next) => drop(offsets.insert(partition, next)),
-            None if partition.0 >= known => break,
-            None => {}
-        }
+    for partition in (known..).map(Partition) {
+        let Some(next) = next(store, record, partition).await? else { break };
+        offsets.insert(partition, next);
     }
     Ok(offsets)
+}
+
+async fn next(
+    store: &dyn RealtimeStore,
+    record: &GenerationRecord,
+    partition: Partition,
+) -> Result<Option<Offset>, StoreError> {
+    let slot = Slot { view: record.view.clone(), generation: record.generation, partition };
+    let stored = store.progress(&slot).await?.map(|progress| progress.point.next);
+    Ok(stored.or_else(|| record.cut.0.get(&partition).map(|point| point.next)))
 }
 
 /// Promotes the candidate of `view` if it has caught up. Returns the generation that was promoted.
@@ -121,9 +130,9 @@ pub fn retire(now: &ViewGenerations, view: &str, generation: Generation) -> Opti
 }
 
 /// Publishes `draft` as the view's next generation, whatever number it has.
-pub fn publish(now: &ViewGenerations, draft: &GenerationRecord, promote: bool) -> Record {
+pub fn publish(now: &ViewGenerations, draft: &GenerationRecord) -> Record {
     let generation = Generation(now.last.0 + 1);
-    Record::Published(Box::new(GenerationRecord { generation, promote, ..draft.clone() }))
+    Record::Published(Box::new(GenerationRecord { generation, ..draft.clone() }))
 }
 
 /// The view's newest generation if batch made it from the same definition and the same events: of `archive`, up to `cut`.
@@ -232,7 +241,7 @@ mod tests {
         let mut catalog = Catalog::default();
         let now = |catalog: &Catalog| catalog.view("v");
         for _ in 0..2 {
-            let published = publish(&now(&catalog), &record("t", None), false);
+            let published = publish(&now(&catalog), &GenerationRecord { promote: false, ..record("t", None) });
             catalog.apply(&published);
         }
         assert_eq!(now(&catalog).generations.keys().copied().collect::<Vec<_>>(), [Generation(1), Generation(2)]);
@@ -249,7 +258,7 @@ mod tests {
             promote(&now(&catalog), "v", Generation(2), Some(Generation(1))).expect("it was compared with the first");
         catalog.apply(&second);
         assert_eq!(retire(&now(&catalog), "v", Generation(1)), None, "one may go back to it");
-        let third = publish(&now(&catalog), &record("t", None), true);
+        let third = publish(&now(&catalog), &record("t", None));
         catalog.apply(&third);
         let third =
             promote(&now(&catalog), "v", Generation(3), Some(Generation(2))).expect("it was compared with the second");

@@ -41,8 +41,7 @@ pub struct FinishedRows {
     pub rows: RecordBatch,
     /// For each row its place in the order that was asked for.
     pub places: Vec<u32>,
-    /// Places of the rows that HAVING removes: [`ViewPlan::finish`] leaves them out, [`ViewPlan::finish_all`] has them among the
-    /// others.
+    /// Places of the rows that HAVING removes and that are left out because of that.
     pub dropped: Vec<u32>,
     /// Ascending by row.
     pub overflows: Vec<Overflow>,
@@ -51,16 +50,6 @@ pub struct FinishedRows {
 }
 
 impl FinishedRows {
-    fn none(plan: &ViewPlan) -> Self {
-        Self {
-            rows: RecordBatch::new_empty(plan.output_schema()),
-            places: Vec::new(),
-            dropped: Vec::new(),
-            overflows: Vec::new(),
-            undecided: Vec::new(),
-        }
-    }
-
     /// The rows where `mask` is true, with what is said of them.
     pub fn filtered(self, mask: &BooleanArray) -> Result<Self, ArrowError> {
         let kept: Vec<usize> =
@@ -102,8 +91,7 @@ impl ViewPlan {
         self.select(finished, beyond)
     }
 
-    /// The same with the rows that HAVING removes, which are named beside them: a part of a row is finished whatever HAVING
-    /// says of the part.
+    /// All of them, whatever HAVING says: a part of a row is finished, of which HAVING says nothing.
     pub fn finish_all(
         &self,
         windows: &[Bounds],
@@ -112,10 +100,9 @@ impl ViewPlan {
         order: &UInt32Array,
     ) -> Result<FinishedRows, FinishViewError> {
         let (finished, beyond) = self.finished(windows, keys, states, order)?;
-        let (kept, undecided) = self.having(&finished, &beyond)?;
-        let dropped = kept.as_ref().map(dropped).unwrap_or_default();
+        let (rows, overflows) = self.select_list(&finished, &beyond)?;
         let places = (0..finished.num_rows() as u32).collect();
-        self.select_list(&finished, &beyond, FinishedRows { places, dropped, undecided, ..FinishedRows::none(self) })
+        Ok(FinishedRows { rows, places, dropped: Vec::new(), overflows, undecided: Vec::new() })
     }
 
     /// Keys, windows and the aggregates' values.
@@ -167,7 +154,8 @@ impl ViewPlan {
         };
         let dropped = kept.as_ref().map(dropped).unwrap_or_default();
         let finished = kept.map(|kept| filter_record_batch(&finished, &kept)).transpose()?.unwrap_or(finished);
-        self.select_list(&finished, &beyond, FinishedRows { places, dropped, undecided, ..FinishedRows::none(self) })
+        let (rows, overflows) = self.select_list(&finished, &beyond)?;
+        Ok(FinishedRows { rows, places, dropped, overflows, undecided })
     }
 
     /// The columns of the SELECT list for these rows.
@@ -175,14 +163,12 @@ impl ViewPlan {
         &self,
         finished: &RecordBatch,
         beyond: &Beyond,
-        rows: FinishedRows,
-    ) -> Result<FinishedRows, FinishViewError> {
+    ) -> Result<(RecordBatch, Vec<Overflow>), FinishViewError> {
         let (mut columns, mut flaws) = (Vec::new(), Flaws::default());
         for (index, expr) in self.on_finished.output.iter().enumerate() {
             columns.push(flaws.output(index, expr, finished, beyond)?);
         }
-        let values = RecordBatch::try_new(self.output_schema(), columns)?;
-        Ok(FinishedRows { rows: values, overflows: flaws.overflows(), ..rows })
+        Ok((RecordBatch::try_new(self.output_schema(), columns)?, flaws.overflows()))
     }
 
     /// Which rows HAVING keeps; `None` is all of them.

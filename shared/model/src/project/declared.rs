@@ -1,5 +1,7 @@
 //! What sources and references declare alike: names and columns.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -14,6 +16,27 @@ pub(super) const NAME_HELP: &str = "use letters, digits, '_' and '-', at most 64
 pub(super) fn is_name(name: &str) -> bool {
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
     first && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+/// What has no mistake, by name; the names of the rest are added to `broken`.
+pub(super) fn named<'i, T>(
+    at: &Text<'i>,
+    entries: Vec<Entry<'i>>,
+    what: &str,
+    broken: &mut BTreeSet<String>,
+    mut read: impl FnMut(&Spanned<String>, Spanned<DeValue<'i>>) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let mut sound = BTreeMap::new();
+    for (name, value) in entries {
+        if !is_name(name.get_ref()) {
+            at.report(name.span(), format!("'{}' cannot be a {what}'s name", name.get_ref()), NAME_HELP);
+        }
+        match read(&name, value) {
+            Some(read) => drop(sound.insert(name.into_inner(), read)),
+            None => drop(broken.insert(name.into_inner())),
+        }
+    }
+    sound
 }
 
 /// What is declared under `columns`.

@@ -6,13 +6,13 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::column::INGESTION_TIME;
-use super::declared::{Columns, KEY_HELP, NAME_HELP, is_name};
+use super::declared::{Columns, KEY_HELP, NAME_HELP, is_name, named};
 use super::duration::parse_duration_us;
 use super::error::ProjectError;
 use super::mode::Mode;
-use super::reference::{Reference, references};
+use super::reference::{Reference, reference};
 use super::source::Source;
-use super::table::{Entry, Table, Text};
+use super::table::{Table, Text};
 
 const DEFAULT_PARTITIONS: u32 = 4;
 const DEFAULT_MAX_FUTURE: &str = "1 day";
@@ -88,12 +88,13 @@ fn check(file: &str, text: &str) -> Checked {
     let storage = text_in(&mut root, "storage", "root").and_then(|root| folder(&at, root));
     let bind = text_in(&mut root, "serving", "bind");
     let mut broken = BTreeSet::new();
-    let sources = sources(&at, root.entries("sources"), &mut broken);
-    let is_source = |name: &str| sources.contains_key(name) || broken.contains(name);
-    let mut unfit = BTreeSet::new();
-    let references = references(&at, root.entries("references"), &is_source, &mut unfit);
-    broken.extend(unfit);
-    let views = views(&at, root.entries("views"));
+    let sources =
+        named(&at, root.entries("sources"), "source", &mut broken, |name, value| source(&at, name.get_ref(), value));
+    let taken: BTreeSet<String> = sources.keys().chain(&broken).cloned().collect();
+    let references = named(&at, root.entries("references"), "reference", &mut broken, |name, value| {
+        reference(&at, name, value, &taken)
+    });
+    let views = named(&at, root.entries("views"), "view", &mut broken, |_, value| Some(view(&at, value)));
     let project = Project {
         name: name.map(Spanned::into_inner).unwrap_or_default(),
         brokers: brokers.map(Spanned::into_inner),
@@ -117,21 +118,6 @@ fn folder(at: &Text, root: Spanned<String>) -> Option<String> {
         return at.refuse(root.span(), "the storage root must be a folder", "object storage is not supported yet");
     }
     Some(root.into_inner())
-}
-
-/// The sources that have no mistake; the names of the others are added to `broken`.
-fn sources(at: &Text, entries: Vec<Entry>, broken: &mut BTreeSet<String>) -> BTreeMap<String, Source> {
-    let mut sources = BTreeMap::new();
-    for (name, value) in entries {
-        if !is_name(name.get_ref()) {
-            at.report(name.span(), format!("'{}' cannot be a source's name", name.get_ref()), NAME_HELP);
-        }
-        match source(at, name.get_ref(), value) {
-            Some(source) => drop(sources.insert(name.into_inner(), source)),
-            None => drop(broken.insert(name.into_inner())),
-        }
-    }
-    sources
 }
 
 fn source<'i>(at: &Text<'i>, name: &str, value: Spanned<DeValue<'i>>) -> Option<Source> {
@@ -189,16 +175,8 @@ fn duration(at: &Text, text: Spanned<String>) -> Option<i64> {
     parse_duration_us(text.get_ref()).map_err(|cause| at.report(text.span(), cause, help)).ok()
 }
 
-fn views(at: &Text, entries: Vec<Entry>) -> BTreeMap<String, ViewConfig> {
-    let mut views = BTreeMap::new();
-    for (name, value) in entries {
-        if !is_name(name.get_ref()) {
-            at.report(name.span(), format!("'{}' cannot be a view's name", name.get_ref()), NAME_HELP);
-        }
-        let mode = Table::of(at, value, &["mode"]).optional("mode").unwrap_or(Mode::Lambda);
-        views.insert(name.into_inner(), ViewConfig { mode });
-    }
-    views
+fn view<'i>(at: &Text<'i>, value: Spanned<DeValue<'i>>) -> ViewConfig {
+    ViewConfig { mode: Table::of(at, value, &["mode"]).optional("mode").unwrap_or(Mode::Lambda) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Reference tables as the project declares them, and as a generation pins them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::column::Column;
-use super::declared::{Columns, KEY_HELP, NAME_HELP, is_name};
+use super::declared::{Columns, KEY_HELP};
 use super::table::{Entry, Table, Text};
 use crate::key::canonical_type;
 
@@ -64,30 +64,16 @@ impl ReferenceFormat {
 
 const KEYS: [&str; 4] = ["file", "format", "key", "columns"];
 
-/// The references that have no mistake; the names of the others are added to `broken`.
-pub(super) fn references(
-    at: &Text,
-    entries: Vec<Entry>,
-    is_source: &dyn Fn(&str) -> bool,
-    broken: &mut BTreeSet<String>,
-) -> BTreeMap<String, Reference> {
-    let mut references = BTreeMap::new();
-    for (name, value) in entries {
-        if !is_name(name.get_ref()) {
-            at.report(name.span(), format!("'{}' cannot be a reference's name", name.get_ref()), NAME_HELP);
-        } else if is_source(name.get_ref()) {
-            let cause = format!("'{}' is a source already", name.get_ref());
-            at.report(name.span(), cause, "give the reference another name");
-        }
-        match reference(at, name.get_ref(), value) {
-            Some(reference) => drop(references.insert(name.into_inner(), reference)),
-            None => drop(broken.insert(name.into_inner())),
-        }
+/// The reference of this name, which may not be one of those that are taken by sources.
+pub(super) fn reference<'i>(
+    at: &Text<'i>,
+    name: &Spanned<String>,
+    value: Spanned<DeValue<'i>>,
+    taken: &BTreeSet<String>,
+) -> Option<Reference> {
+    if taken.contains(name.get_ref()) {
+        at.report(name.span(), format!("'{}' is a source already", name.get_ref()), "give the reference another name");
     }
-    references
-}
-
-fn reference<'i>(at: &Text<'i>, name: &str, value: Spanned<DeValue<'i>>) -> Option<Reference> {
     let mut table = Table::of(at, value, &KEYS);
     let file: Option<Spanned<String>> = table.required("file", KEY_HELP);
     let format = match table.optional("format") {
@@ -98,7 +84,7 @@ fn reference<'i>(at: &Text<'i>, name: &str, value: Spanned<DeValue<'i>>) -> Opti
     let columns = table.required_entries("columns", KEY_HELP).map(|entries| plain(at, entries))?;
     let key = key.and_then(|names| rows_key(at, names, &columns));
     Some(Reference {
-        name: name.to_owned(),
+        name: name.get_ref().clone(),
         file: file?.into_inner(),
         format: format?,
         key: key?,

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
 
 use super::error::{Place, ProjectError};
-use crate::guess::did_you_mean;
+use crate::guess::{closest, did_you_mean};
 
 /// The text that spans point into, and what was found wrong with it.
 pub(super) struct Text<'i> {
@@ -109,8 +109,8 @@ impl<'a, 'i> Table<'a, 'i> {
             known.iter().copied().filter(|known| fields.iter().all(|(name, _)| name.get_ref() != known)).collect();
         let mut meant = Vec::new();
         for (name, _) in unknown {
+            meant.extend(closest(name.get_ref(), known.iter().copied()).filter(|known| missing.contains(known)));
             let guess = did_you_mean(name.get_ref(), known.iter().copied());
-            meant.extend(missing.iter().filter(|missing| guess.contains(&format!("'{missing}'"))));
             let help = format!("{guess}the keys here are {}", known.join(", "));
             at.report(name.span(), format!("unknown key '{}'", name.get_ref()), &help);
         }

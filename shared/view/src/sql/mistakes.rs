@@ -22,10 +22,12 @@ pub fn mistakes(text: &Text, mut statement: ast::Statement, tables: Tables) -> V
         let unnamed = select_in(&statement).and_then(|select| text.check_named(select).err());
         let is_unnamed = unnamed.is_some_and(|unnamed| unnamed == mistake);
         let place = (mistake.place.line, mistake.place.column);
-        // Of one word that is wrong in two places, the place is that of the first.
-        if !mistakes.iter().any(|told| (&told.place, &told.cause) == (&mistake.place, &mistake.cause)) {
-            mistakes.push(mistake);
+        // Of one word that is wrong in two places, the place is that of the first: what was left out was not all of it, and what else it
+        // is nobody knows.
+        if mistakes.iter().any(|told| (&told.place, &told.cause) == (&mistake.place, &mistake.cause)) {
+            break;
         }
+        mistakes.push(mistake);
         let select = select_in_mut(&mut statement);
         if is_unnamed {
             select.into_iter().for_each(name_columns);

@@ -85,14 +85,12 @@ fn an_expression_that_fails_on_one_row_takes_no_other_away() {
 }
 
 #[test]
-fn what_having_removes_is_named_and_can_be_finished_all_the_same() {
+fn what_having_removes_is_named_and_a_part_is_finished_whatever_it_says() {
     let sql = "SELECT k, sum(n) AS s FROM orders GROUP BY k HAVING sum(n) > 4 AND factorial(sum(n)) > 0";
     let sums = [3, 100, 5, 4, 6];
     let (answer, all) = (finish(sql, &sums), finished(sql, &sums, true));
     assert_eq!((numbers(&answer, 1), &answer.dropped[..]), (vec![Some(6), Some(5)], &[1, 3, 4][..]));
-    assert_eq!(
-        (numbers(&all, 1), &all.dropped[..]),
-        (vec![Some(6), Some(4), Some(5), Some(100), Some(3)], &[1, 3, 4][..])
-    );
-    assert_eq!((&all.places[..], all.undecided.len(), answer.undecided.len()), (&[0, 1, 2, 3, 4][..], 1, 1));
+    assert_eq!(answer.undecided.len(), 1);
+    assert_eq!(numbers(&all, 1), [Some(6), Some(4), Some(5), Some(100), Some(3)]);
+    assert_eq!(all.places, [0, 1, 2, 3, 4]);
 }

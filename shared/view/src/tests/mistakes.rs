@@ -37,6 +37,16 @@ fn what_others_depend_on_ends_the_search_and_nothing_is_told_that_follows_from_i
     assert_eq!(told("SELECT upper(kk) AS u, count(*) AS n FROM orders GROUP BY u HAVING u > 'a'").len(), 1);
     assert_eq!(told("SELECT sum(n) AS a, sum(m) AS b FROM order GROUP BY k").len(), 1);
     assert_eq!(told("SELECT sum(m) AS a FROM orders GROUP BY k").len(), 1);
+    assert_eq!(
+        told("SELECT sum(n) AS a, kk FROM orders GROUP BY kk").len(),
+        1,
+        "the place is in the SELECT list, not in GROUP BY"
+    );
+    assert_eq!(
+        told("SELECT count(*) AS c, sum(m) AS a, max(m) AS b FROM orders GROUP BY k").len(),
+        2,
+        "each in its place"
+    );
     assert_eq!(told("SELECT sum(n AS a FROM orders GROUP BY k").len(), 1);
     assert!(told("SELECT sum(n) AS a FROM orders GROUP BY k").is_empty());
 }
